@@ -1,0 +1,171 @@
+/* The log ring: see log.h. Invariant: [ring.from, ring.to) are whole lines, but for the first, which a short write may
+ * have begun. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "base/timer.h"
+
+static struct {
+    int fd;
+    enum log_level level;
+    size_t from, to;
+    uint64_t dropped;
+    struct timer flush;
+    bool ready;
+    char ring[LOG_RING];
+} out = {.fd = 2, .level = LOG_INFO};
+
+static void on_flush(struct timer *t)
+{
+    (void)t;
+    log_flush();
+}
+
+void log_init(int fd, enum log_level level)
+{
+    out.fd = fd;
+    out.level = level;
+    if (!out.ready)
+        timer_init(&out.flush, on_flush);
+    out.ready = true;
+}
+
+bool log_wants(enum log_level level)
+{
+    return level >= out.level;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    static const char *const name[] = {"debug", "info", "warn", "error"};
+
+    return name[level];
+}
+
+struct slice log_time(int64_t wall_ms, char text[25])
+{
+    /* Civil date from days since 1970 (proleptic Gregorian), so that no libc time zone code is linked. */
+    int64_t ms = wall_ms % 86400000, day = wall_ms / 86400000;
+    int64_t z, era, doe, yoe, doy, mp, y, m, d;
+
+    if (ms < 0) {
+        ms += 86400000;
+        day--;
+    }
+    z = day + 719468;
+    era = (z >= 0 ? z : z - 146096) / 146097;
+    doe = z - era * 146097;
+    yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    mp = (5 * doy + 2) / 153;
+    d = doy - (153 * mp + 2) / 5 + 1;
+    m = mp < 10 ? mp + 3 : mp - 9;
+    y = yoe + era * 400 + (m <= 2);
+    /* Written by hand: snprintf costs more than the rest of a request's log line. */
+    {
+        const int64_t part[7] = {y, m, d, ms / 3600000, ms / 60000 % 60, ms / 1000 % 60, ms % 1000};
+        static const uint8_t width[7] = {4, 2, 2, 2, 2, 2, 3};
+        static const char after[7] = {'-', '-', 'T', ':', ':', '.', 'Z'};
+        char *p = text;
+
+        for (int i = 0; i < 7; i++) {
+            int64_t v = part[i];
+
+            for (int k = width[i] - 1; k >= 0; k--, v /= 10)
+                p[k] = (char)('0' + v % 10);
+            p += width[i];
+            *p++ = after[i];
+        }
+        *p = '\0';
+        return slice_make(text, (size_t)(p - text));
+    }
+}
+
+void log_flush(void)
+{
+    if (out.ready)
+        timer_disarm(&out.flush);
+    while (out.from < out.to) {
+        ssize_t n = sys_write(out.fd, out.ring + out.from, out.to - out.from);
+
+        if (n <= 0)
+            break;
+        out.from += (size_t)n;
+    }
+    if (out.from == out.to)
+        out.from = out.to = 0;
+    else if (out.ready)
+        timer_arm(&out.flush, clock_ms() + LOG_FLUSH_MS);
+}
+
+void log_line(struct slice object)
+{
+    if (object.n + 1 > LOG_RING - out.to && out.from > 0) {
+        memmove(out.ring, out.ring + out.from, out.to - out.from);
+        out.to -= out.from;
+        out.from = 0;
+    }
+    if (object.n + 1 > LOG_RING - out.to || object.n >= LOG_LINE_MAX) {
+        out.dropped++;
+        return;
+    }
+    memcpy(out.ring + out.to, object.p, object.n);
+    out.to += object.n;
+    out.ring[out.to++] = '\n';
+    if (!out.ready || out.to - out.from >= LOG_FLUSH_AT)
+        log_flush();
+    else if (!timer_armed(&out.flush))
+        timer_arm(&out.flush, clock_ms() + LOG_FLUSH_MS);
+}
+
+/* Enough JSON escaping for our own texts; bytes >= 0x80 are kept only as valid UTF-8 would be by the caller. */
+static size_t escape(const char *in, char *to, size_t cap)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t n = 0;
+
+    for (; *in && n + 8 < cap; in++) {
+        unsigned char c = (unsigned char)*in;
+
+        if (c == '"' || c == '\\') {
+            to[n++] = '\\';
+            to[n++] = (char)c;
+        } else if (c < 0x20 || c >= 0x7F) {
+            memcpy(to + n, "\\u00", 4);
+            to[n + 4] = hex[c >> 4];
+            to[n + 5] = hex[c & 15];
+            n += 6;
+        } else {
+            to[n++] = (char)c;
+        }
+    }
+    return n;
+}
+
+void log_say(enum log_level level, const char *format, ...)
+{
+    char text[1024], line[LOG_LINE_MAX], when[25];
+    va_list ap;
+    int n;
+
+    if (!log_wants(level))
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    log_time(clock_wall_ms(), when);
+    n = snprintf(line, 128, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", when, log_level_name(level));
+    n += (int)escape(text, line + n, sizeof line - (size_t)n - 4);
+    line[n++] = '"';
+    line[n++] = '}';
+    log_line(slice_make(line, (size_t)n));
+}
+
+uint64_t log_dropped(void)
+{
+    return out.dropped;
+}

@@ -1,0 +1,395 @@
+/* System calls and nothing else: see sys.h for the rules. Tests link a fake in this file's place. */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETRY(result, call)                                                                        \
+    do {                                                                                           \
+        (result) = (call);                                                                         \
+    } while ((result) == -1 && errno == EINTR)
+
+/* ---- Sockets ---- */
+
+int sys_socket(int family, int type)
+{
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+int sys_bind(int fd, const struct sockaddr *sa, socklen_t n)
+{
+    return bind(fd, sa, n);
+}
+
+int sys_listen(int fd, int backlog)
+{
+    return listen(fd, backlog);
+}
+
+int sys_accept(int fd, struct sockaddr_storage *peer)
+{
+    socklen_t n = sizeof *peer;
+    int r;
+
+    RETRY(r, accept4(fd, (struct sockaddr *)peer, peer ? &n : NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    return r;
+}
+
+int sys_connect(int fd, const struct sockaddr *sa, socklen_t n)
+{
+    /* No retry on EINTR: the connection goes on by itself, and the second call would say EALREADY. */
+    int r = connect(fd, sa, n);
+
+    if (r == -1 && errno == EINTR)
+        errno = EINPROGRESS;
+    return r;
+}
+
+int sys_getsockname(int fd, struct sockaddr_storage *out)
+{
+    socklen_t n = sizeof *out;
+
+    return getsockname(fd, (struct sockaddr *)out, &n);
+}
+
+int sys_socket_error(int fd)
+{
+    int err = 0;
+    socklen_t n = sizeof err;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) == -1 ? errno : err;
+}
+
+static int set_int(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value);
+}
+
+int sys_set_nodelay(int fd)
+{
+    return set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+int sys_set_reuseaddr(int fd)
+{
+    return set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+
+int sys_set_v6only(int fd)
+{
+    return set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+}
+
+ssize_t sys_recv(int fd, void *buf, size_t cap)
+{
+    ssize_t r;
+
+    RETRY(r, recv(fd, buf, cap, 0));
+    return r;
+}
+
+ssize_t sys_peek(int fd, void *buf, size_t cap)
+{
+    ssize_t r;
+
+    RETRY(r, recv(fd, buf, cap, MSG_PEEK));
+    return r;
+}
+
+ssize_t sys_send(int fd, const void *buf, size_t n)
+{
+    ssize_t r;
+
+    RETRY(r, send(fd, buf, n, MSG_NOSIGNAL));
+    return r;
+}
+
+ssize_t sys_sendv(int fd, const struct iovec *iov, int n)
+{
+    union {
+        const struct iovec *in;
+        struct iovec *out;
+    } pieces = {.in = iov}; /* sendmsg only reads them */
+    struct msghdr msg = {.msg_iov = pieces.out};
+    ssize_t r;
+
+    msg.msg_iovlen = (__typeof__(msg.msg_iovlen))n; /* int under musl, size_t under glibc */
+    RETRY(r, sendmsg(fd, &msg, MSG_NOSIGNAL));
+    return r;
+}
+
+ssize_t sys_recvfrom(int fd, void *buf, size_t cap, struct sockaddr_storage *from)
+{
+    socklen_t n = sizeof *from;
+    ssize_t r;
+
+    RETRY(r, recvfrom(fd, buf, cap, 0, (struct sockaddr *)from, from ? &n : NULL));
+    return r;
+}
+
+ssize_t sys_sendto(int fd, const void *buf, size_t n, const struct sockaddr *sa, socklen_t san)
+{
+    ssize_t r;
+
+    RETRY(r, sendto(fd, buf, n, MSG_NOSIGNAL, sa, san));
+    return r;
+}
+
+int sys_shutdown_write(int fd)
+{
+    return shutdown(fd, SHUT_WR);
+}
+
+int sys_reset_on_close(int fd)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+int sys_close(int fd)
+{
+    return fd == -1 ? 0 : close(fd); /* never retried: on Linux the descriptor is gone even after EINTR */
+}
+
+/* ---- Events ---- */
+
+static uint32_t to_epoll(unsigned events)
+{
+    return (events & SYS_IN ? (uint32_t)EPOLLIN : 0) | (events & SYS_OUT ? (uint32_t)EPOLLOUT : 0) | EPOLLRDHUP;
+}
+
+int sys_poll_create(void)
+{
+    return epoll_create1(EPOLL_CLOEXEC);
+}
+
+int sys_poll_add(int poll_fd, int fd, unsigned events, uint64_t data)
+{
+    struct epoll_event e = {.events = to_epoll(events), .data.u64 = data};
+
+    return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &e);
+}
+
+int sys_poll_change(int poll_fd, int fd, unsigned events, uint64_t data)
+{
+    struct epoll_event e = {.events = to_epoll(events), .data.u64 = data};
+
+    /* SYS_GONE unwanted too: a half-closed peer would otherwise wake us for ever. Errors always come. */
+    if (events == SYS_GONE)
+        e.events = 0;
+    return epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &e);
+}
+
+int sys_poll_remove(int poll_fd, int fd)
+{
+    return epoll_ctl(poll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+int sys_poll_wait(int poll_fd, struct sys_event *out, int cap, int timeout_ms)
+{
+    struct epoll_event e[256];
+    int n = epoll_wait(poll_fd, e, cap < 256 ? cap : 256, timeout_ms);
+
+    if (n == -1)
+        return errno == EINTR ? 0 : -1;
+    for (int i = 0; i < n; i++) {
+        out[i].data = e[i].data.u64;
+        out[i].events = (e[i].events & EPOLLIN ? (unsigned)SYS_IN : 0) |
+                        (e[i].events & EPOLLOUT ? (unsigned)SYS_OUT : 0) |
+                        (e[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? (unsigned)SYS_GONE : 0);
+    }
+    return n;
+}
+
+/* ---- Time and chance ---- */
+
+static int64_t read_clock(clockid_t id, int64_t unit_ns)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * (1000000000 / unit_ns) + ts.tv_nsec / unit_ns;
+}
+
+int64_t sys_mono_ms(void)
+{
+    return read_clock(CLOCK_MONOTONIC, 1000000);
+}
+
+int64_t sys_mono_us(void)
+{
+    return read_clock(CLOCK_MONOTONIC, 1000);
+}
+
+int64_t sys_wall_ms(void)
+{
+    return read_clock(CLOCK_REALTIME, 1000000);
+}
+
+bool sys_random(void *out, size_t n)
+{
+    size_t got = 0;
+
+    while (got < n) {
+        ssize_t r;
+
+        RETRY(r, getrandom((char *)out + got, n - got, 0));
+        if (r <= 0)
+            return false;
+        got += (size_t)r;
+    }
+    return true;
+}
+
+/* ---- Files, signals, memory ---- */
+
+int sys_open_read(const char *path)
+{
+    int r;
+
+    RETRY(r, open(path, O_RDONLY | O_CLOEXEC));
+    return r;
+}
+
+int sys_open_append(const char *path)
+{
+    int r;
+
+    RETRY(r, open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+    return r;
+}
+
+int sys_create_exclusive(const char *path)
+{
+    int r;
+
+    RETRY(r, open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    return r;
+}
+
+ssize_t sys_read(int fd, void *buf, size_t cap)
+{
+    ssize_t r;
+
+    RETRY(r, read(fd, buf, cap));
+    return r;
+}
+
+ssize_t sys_write(int fd, const void *buf, size_t n)
+{
+    ssize_t r;
+
+    RETRY(r, write(fd, buf, n));
+    return r;
+}
+
+int64_t sys_file_size(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ? -1 : (int64_t)st.st_size;
+}
+
+int64_t sys_file_mtime_ms(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == -1 ? -1 : (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+int sys_set_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags == -1 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+void sys_open_std_fds(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
+            return; /* no /dev in a scratch container: nothing better to be had */
+}
+
+int sys_signal_fd(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+        return -1;
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int sys_signal_read(int fd)
+{
+    struct signalfd_siginfo info;
+    ssize_t r;
+
+    RETRY(r, read(fd, &info, sizeof info));
+    return r == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+int sys_max_fds(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+        return 1024;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == -1 && getrlimit(RLIMIT_NOFILE, &limit) == -1)
+        return 1024;
+    return limit.rlim_cur > 1000000 ? 1000000 : (int)limit.rlim_cur;
+}
+
+void *sys_reserve(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void sys_release(void *p, size_t size)
+{
+    (void)madvise(p, size, MADV_DONTNEED);
+}
+
+void sys_unreserve(void *p, size_t size)
+{
+    (void)munmap(p, size);
+}
+
+size_t sys_resident(void)
+{
+    char text[128];
+    int fd = sys_open_read("/proc/self/statm");
+    ssize_t n = fd == -1 ? -1 : sys_read(fd, text, sizeof text);
+    size_t pages = 0;
+    ssize_t at = 0;
+
+    sys_close(fd);
+    while (at < n && text[at] != ' ')
+        at++;
+    for (at++; at < n && text[at] >= '0' && text[at] <= '9'; at++)
+        pages = pages * 10 + (size_t)(text[at] - '0');
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}

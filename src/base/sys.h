@@ -1,0 +1,73 @@
+/* The thin wall around system calls: the only file that makes them, and the seam tests replace whole
+ * (test/flow/fake_sys.c). Each call retries EINTR, returns -1 with errno set as the system call does, and sets
+ * close-on-exec and non-blocking on every descriptor it makes. Nothing here decides anything. */
+#ifndef BASE_SYS_H
+#define BASE_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/must.h"
+
+/* ---- Sockets ---- */
+int sys_socket(int family, int type);                      /* SOCK_STREAM or SOCK_DGRAM */
+int sys_bind(int fd, const struct sockaddr *sa, socklen_t n);
+int sys_listen(int fd, int backlog);
+int sys_accept(int fd, struct sockaddr_storage *peer);     /* peer may be NULL */
+int sys_connect(int fd, const struct sockaddr *sa, socklen_t n);
+int sys_getsockname(int fd, struct sockaddr_storage *out);
+int sys_socket_error(int fd);                              /* SO_ERROR: 0 or an errno */
+int sys_set_nodelay(int fd);
+int sys_set_reuseaddr(int fd);
+int sys_set_v6only(int fd);
+ssize_t sys_recv(int fd, void *buf, size_t cap);
+ssize_t sys_peek(int fd, void *buf, size_t cap);           /* MSG_PEEK: is a parked connection still silent? */
+ssize_t sys_send(int fd, const void *buf, size_t n);       /* MSG_NOSIGNAL, as all sends */
+ssize_t sys_sendv(int fd, const struct iovec *iov, int n);
+ssize_t sys_recvfrom(int fd, void *buf, size_t cap, struct sockaddr_storage *from);
+ssize_t sys_sendto(int fd, const void *buf, size_t n, const struct sockaddr *sa, socklen_t san);
+int sys_shutdown_write(int fd);
+int sys_reset_on_close(int fd);                            /* SO_LINGER 0: the close sends RST */
+int sys_close(int fd);                                     /* -1 is ignored */
+
+/* ---- Events ---- */
+enum { SYS_IN = 1, SYS_OUT = 2, SYS_GONE = 4 /* peer closed its writing half, reset, or error */ };
+struct sys_event {
+    uint64_t data;
+    unsigned events; /* set of SYS_* */
+};
+int sys_poll_create(void);
+int sys_poll_add(int poll_fd, int fd, unsigned events, uint64_t data);
+int sys_poll_change(int poll_fd, int fd, unsigned events, uint64_t data);
+int sys_poll_remove(int poll_fd, int fd);
+int sys_poll_wait(int poll_fd, struct sys_event *out, int cap, int timeout_ms); /* -1: for ever */
+
+/* ---- Time and chance ---- */
+int64_t sys_mono_ms(void);
+int64_t sys_mono_us(void);
+int64_t sys_wall_ms(void);                                 /* epoch; for logs, certificates and dates only */
+MUST_USE bool sys_random(void *out, size_t n);             /* getrandom, waits for the pool; false: no entropy */
+
+/* ---- Files, signals, memory ---- */
+int sys_open_read(const char *path);
+int sys_open_append(const char *path);                     /* created 0600 */
+int sys_create_exclusive(const char *path);                /* 0600, O_EXCL | O_NOFOLLOW */
+ssize_t sys_read(int fd, void *buf, size_t cap);
+ssize_t sys_write(int fd, const void *buf, size_t n);
+int64_t sys_file_size(int fd);                             /* -1: not a regular file */
+int64_t sys_file_mtime_ms(const char *path);               /* -1: none */
+int sys_set_nonblocking(int fd);
+void sys_open_std_fds(void);                               /* 0, 1, 2 to /dev/null where closed (L-34) */
+int sys_signal_fd(void);                                   /* blocks INT, TERM, HUP, USR1, USR2; ignores PIPE */
+int sys_signal_read(int fd);                               /* one signal number, 0 when none is waiting */
+int sys_max_fds(void);                                     /* raises the soft limit to the hard one; returns it */
+void *sys_reserve(size_t size);                            /* address space, zero-filled, touched lazily; NULL */
+void sys_release(void *p, size_t size);                    /* gives the pages back, keeps the address space */
+void sys_unreserve(void *p, size_t size);
+size_t sys_resident(void);                                 /* RSS in bytes, 0 when unknown */
+
+#endif
