@@ -1,0 +1,124 @@
+/* The header rules. Request side: everything but what the table drops (credentials, hop-by-hop, forwarding claims, cookies).
+ * Response side likewise. No framing field ever crosses: each side's length is ours (faults.md, lesson 2). */
+#include "gate/headers.h"
+
+enum direction {
+    PASS = 0,
+    DROP_UP = 1,   /* never to an upstream */
+    DROP_DOWN = 2, /* never to a client */
+    DROP = DROP_UP | DROP_DOWN,
+};
+
+static const uint8_t rules[HTTP_NAME_COUNT] = {
+    /* hop-by-hop, RFC 9110 7.6.1 */
+    [HTTP_CONNECTION] = DROP,
+    [HTTP_KEEP_ALIVE] = DROP,
+    [HTTP_PROXY_CONNECTION] = DROP,
+    [HTTP_PROXY_AUTHENTICATE] = DROP,
+    [HTTP_PROXY_AUTHORIZATION] = DROP,
+    [HTTP_TE] = DROP,
+    [HTTP_TRAILER] = DROP,
+    [HTTP_UPGRADE] = DROP,
+    /* framing: ours on each side */
+    [HTTP_TRANSFER_ENCODING] = DROP,
+    [HTTP_CONTENT_LENGTH] = DROP,
+    [HTTP_EXPECT] = DROP,
+    [HTTP_HOST] = DROP_UP,
+    /* we ask for identity and look inside what comes */
+    [HTTP_ACCEPT_ENCODING] = DROP_UP,
+    /* the client's credentials are for us */
+    [HTTP_AUTHORIZATION] = DROP,
+    [HTTP_X_API_KEY] = DROP,
+    [HTTP_API_KEY] = DROP,
+    [HTTP_X_GOOG_API_KEY] = DROP,
+    [HTTP_COOKIE] = DROP,
+    /* claims about who is asking, which an upstream might believe (S-27) */
+    [HTTP_FORWARDED] = DROP_UP,
+    [HTTP_VIA] = DROP_UP,
+    [HTTP_X_REQUEST_ID] = DROP, /* ours goes to the client */
+    [HTTP_X_WEIR_FAILOVER] = DROP,
+    /* written by us, or meant for the upstream's own site (R-24, S-42) */
+    [HTTP_SET_COOKIE] = DROP_DOWN,
+    [HTTP_ALT_SVC] = DROP_DOWN,
+    [HTTP_STRICT_TRANSPORT_SECURITY] = DROP_DOWN,
+    [HTTP_SERVER] = DROP_DOWN,
+    [HTTP_LOCATION] = DROP_DOWN,
+    [HTTP_CACHE_CONTROL] = DROP_DOWN,
+    [HTTP_ACCESS_CONTROL_ALLOW_ORIGIN] = DROP_DOWN,
+    [HTTP_WWW_AUTHENTICATE] = DROP_DOWN,
+    [HTTP_X_SHOULD_RETRY] = DROP_DOWN, /* the SDK must hear what weir knows, not what one provider thought */
+};
+
+static const struct {
+    struct slice prefix;
+    uint8_t rule;
+} prefixes[] = {
+    {{"x-weir-", 7}, DROP},
+    {{"x-forwarded-", 12}, DROP_UP},
+    {{"access-control-", 15}, DROP_DOWN},
+};
+
+static bool crosses(const struct http_field *f, uint8_t direction)
+{
+    if (f->id != HTTP_OTHER)
+        return !(rules[f->id] & direction);
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if ((prefixes[i].rule & direction) && slice_starts_nocase(f->name, prefixes[i].prefix))
+            return false;
+    return true;
+}
+
+/* Whether Connection lists the field's name, which makes it hop-by-hop whatever it is. */
+static bool listed(struct slice connection, const struct http_field *f)
+{
+    return connection.n && http_list_has(connection, f->name);
+}
+
+/* "keep-alive" and "close", which nearly every Connection field says, name no header field. */
+static struct slice connection_names(struct slice value)
+{
+    return slice_eq_nocase(value, SLICE("keep-alive")) || slice_eq_nocase(value, SLICE("close")) ? slice_make(NULL, 0)
+                                                                                                  : value;
+}
+
+struct slice headers_forward(const struct http_request *r, struct arena *a, bool *has_anthropic_version)
+{
+    struct slice connection = connection_names(http_request_get(r, HTTP_CONNECTION));
+    size_t most = 0;
+    struct http_out o;
+
+    for (unsigned i = 0; i < r->nfields; i++)
+        most += r->field[i].name.n + r->field[i].value.n + 4;
+    http_out_init(&o, arena_take_bytes(a, most), most);
+    if (!o.p)
+        return slice_make(NULL, 0);
+    *has_anthropic_version = r->first[HTTP_ANTHROPIC_VERSION] != 0;
+    for (unsigned i = 0; i < r->nfields; i++)
+        if (crosses(&r->field[i], DROP_UP) && !listed(connection, &r->field[i]))
+            http_out_field(&o, r->field[i].name, r->field[i].value);
+    return o.bad ? slice_make(NULL, 0) : slice_make(o.p, o.n);
+}
+
+void headers_credential(struct http_out *o, enum surface surface, const struct credential *key,
+                        bool has_anthropic_version)
+{
+    if (surface_table[surface].format == FORMAT_ANTHROPIC) {
+        if (key->value.n)
+            http_out_field(o, SLICE("x-api-key"), key->value);
+        if (!has_anthropic_version)
+            http_out_field(o, SLICE("anthropic-version"), SLICE("2023-06-01"));
+    } else if (key->value.n && key->provider->dialect == DIALECT_AZURE) {
+        http_out_field(o, SLICE("api-key"), key->value);
+    } else if (key->value.n) {
+        http_out_field2(o, SLICE("authorization"), SLICE("Bearer "), key->value);
+    }
+}
+
+void headers_return(struct http_out *o, const struct http_response *r)
+{
+    struct slice connection = connection_names(http_response_get(r, HTTP_CONNECTION));
+
+    for (unsigned i = 0; i < r->nfields; i++)
+        if (crosses(&r->field[i], DROP_DOWN) && !listed(connection, &r->field[i]))
+            http_out_field(o, r->field[i].name, r->field[i].value);
+}

@@ -1,0 +1,416 @@
+/* From commit to the last byte. Whole events leave the moment they are complete; an unfinished tail waits. Nothing is read from upstream
+ * while the client is behind. */
+#include "gate/relay.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gate/headers.h"
+#include "gate/trace.h"
+#include "gate/upstream.h"
+#include "http/write.h"
+
+enum { HEAD_OUT_MAX = HTTP_HEAD_MAX + 16384, SLOW_END_MS = 1000 };
+
+static char head_text[HEAD_OUT_MAX];
+
+/* ---- Framing towards the client ---- */
+
+/* One piece of body in the framing chosen at commit; last also ends it. False: the client is gone. */
+static bool send_body(struct xchg *x, struct slice head, struct slice body, bool last)
+{
+    char size[HTTP_CHUNK_HEAD_MAX];
+    struct slice piece[4];
+    int n = 0;
+
+    if (head.n)
+        piece[n++] = head;
+    if (x->chunked) {
+        if (body.n) {
+            piece[n++] = slice_make(size, http_chunk_head(size, body.n));
+            piece[n++] = body;
+        }
+        if (body.n && last)
+            piece[n++] = SLICE("\r\n0\r\n\r\n");
+        else if (body.n)
+            piece[n++] = SLICE("\r\n");
+        else if (last)
+            piece[n++] = SLICE("0\r\n\r\n");
+    } else if (body.n) {
+        piece[n++] = body;
+    }
+    return n == 0 || xchg_send(x, piece, n);
+}
+
+/* Fields every answer of a provider carries back. */
+static void common_fields(struct xchg *x, struct http_out *o, const struct upstream *up)
+{
+    char attempts[4096];
+
+    http_out_field(o, SLICE("cache-control"), SLICE("no-store"));
+    http_out_field(o, SLICE("x-request-id"), slice_make(x->id, REQUEST_ID_LEN));
+    http_out_field(o, SLICE("x-weir-provider"), up->attempt->key->provider->id);
+    http_out_field(o, SLICE("x-weir-model"), up->attempt->model);
+    http_out_field(o, SLICE("x-weir-attempts"), trace_attempts(x, attempts, sizeof attempts));
+}
+
+static void framing_fields(struct xchg *x, struct http_out *o, const struct upstream *up)
+{
+    size_t at_hand = upstream_body(up).n;
+
+    x->chunked = false;
+    if (!up->streaming && up->body_done) {
+        http_out_field_u64(o, SLICE("content-length"), at_hand);
+    } else if (!up->streaming && up->body.framing == HTTP_LENGTH) {
+        http_out_field_u64(o, SLICE("content-length"), up->body.left + at_hand);
+    } else if (x->http10) {
+        x->keep_alive = false; /* the end of the connection is the only end HTTP/1.0 knows here */
+    } else {
+        x->chunked = true;
+        http_out_field(o, SLICE("transfer-encoding"), SLICE("chunked"));
+    }
+    if (!x->keep_alive)
+        http_out_field(o, SLICE("connection"), SLICE("close"));
+    else if (x->http10)
+        http_out_field(o, SLICE("connection"), SLICE("keep-alive"));
+}
+
+static void leave(struct xchg *x, enum xchg_end end)
+{
+    x->end = end;
+    xchg_enter(x, XCHG_FLUSH);
+}
+
+static void client_lost(struct xchg *x)
+{
+    x->end = END_CLIENT_GONE;
+    xchg_enter(x, XCHG_OVER);
+}
+
+/* ---- Ends ---- */
+
+void relay_cut(struct xchg *x, const char *code, const char *message)
+{
+    char text[2048], chunk[2048 + 8];
+    struct llm_stream fresh;
+    const struct llm_stream *llm = x->winner ? &x->winner->llm : &fresh;
+    size_t n, lead = 0;
+
+    if (!x->winner)
+        llm_stream_init(&fresh, x->surface, DIALECT_OPENAI);
+    if (!x->winner || x->winner->streaming) {
+        n = llm_error_event(llm, slice_str(code), slice_str(message), slice_make(x->id, REQUEST_ID_LEN), text, sizeof text);
+        if (x->winner && x->winner->tail_flowed) {
+            memcpy(chunk, "\n\n", 2); /* half an event went out already: end it, or ours would be read as its rest */
+            lead = 2;
+        }
+        memcpy(chunk + lead, text, n);
+        x->keep_alive = false;
+        if (!send_body(x, slice_make(NULL, 0), slice_make(chunk, lead + n), false)) {
+            client_lost(x);
+            return;
+        }
+    }
+    x->keep_alive = false;
+    x->refusal = code;
+    trace_cut(x, OUTCOME_CUT);
+    if (x->winner)
+        x->winner->poolable = false;
+    leave(x, x->winner ? END_CUT : END_ERROR);
+}
+
+/* The stream's events are all with the client. */
+static void stream_complete(struct xchg *x)
+{
+    struct upstream *up = x->winner;
+
+    x->usage = up->llm.usage;
+    memcpy(x->stop_reason, up->llm.stop_reason, sizeof x->stop_reason);
+    if (!send_body(x, slice_make(NULL, 0), slice_make(NULL, 0), true)) {
+        client_lost(x);
+        return;
+    }
+    if (up->body_done)
+        upstream_drop(&x->winner);
+    else
+        upstream_let_end(&x->winner);
+    leave(x, END_COMPLETE);
+}
+
+/* ---- Event streams ---- */
+
+/* Hands on everything up to the last whole event, and a tail that has grown too long to wait. */
+static bool forward_events(struct xchg *x, struct slice head)
+{
+    struct upstream *up = x->winner;
+    struct slice body = upstream_body(up);
+    size_t n = up->scanned;
+    bool ok;
+
+    if (body.n - n >= EVENT_TAIL_MAX) {
+        n = body.n;
+        up->tail_flowed = true;
+    } else if (n) {
+        up->tail_flowed = false;
+    }
+    if (!n && !head.n)
+        return true;
+    ok = send_body(x, head, slice_first(body, n), false);
+    upstream_consume(up, n);
+    return ok;
+}
+
+static void stream_error(struct xchg *x, struct slice error)
+{
+    struct upstream *up = x->winner;
+    struct slice body = upstream_body(up);
+    /* The event itself goes out when SDKs will raise on it: an event whose data is the error. GPUStack's `error:` field is not
+     * even seen by a correct parser, so there ours takes its place. */
+    bool native = slice_find(slice_first(body, up->scanned), SLICE("data:")) >= 0;
+
+    (void)error;
+    if (!native) {
+        relay_cut(x, "upstream_error", "The provider reported an error in mid-stream; the answer is incomplete.");
+        return;
+    }
+    if (!forward_events(x, slice_make(NULL, 0))) {
+        client_lost(x);
+        return;
+    }
+    x->keep_alive = false;
+    x->refusal = "upstream_error";
+    up->poolable = false;
+    trace_cut(x, OUTCOME_CUT);
+    leave(x, END_CUT);
+}
+
+/* Looks at fresh bytes and hands them on. head goes before them when there is one. True: the stream goes on. */
+static bool flow_events(struct xchg *x, struct slice head)
+{
+    struct upstream *up = x->winner;
+    struct slice error = {0};
+    enum up_scan seen = upstream_scan(up, true, &error);
+
+    if (seen == UP_SCAN_ERROR) {
+        if (head.n && !send_body(x, head, slice_make(NULL, 0), false)) {
+            client_lost(x);
+            return false;
+        }
+        stream_error(x, error);
+        return false;
+    }
+    if (!forward_events(x, head)) {
+        client_lost(x);
+        return false;
+    }
+    if (seen == UP_SCAN_LAST) {
+        if (upstream_body(up).n)
+            up->poolable = false; /* bytes behind [DONE] are nobody's (F-122) */
+        stream_complete(x);
+        return false;
+    }
+    if (!up->body_done)
+        return true;
+    if (!llm_stream_may_end(&up->llm)) {
+        relay_cut(x, "stream_truncated", "The provider's stream ended before the answer was complete.");
+        return false;
+    }
+    /* What follows the last whole event: a final event whose blank line never came is whole when the stream ended honestly. */
+    if (upstream_body(up).n && !send_body(x, slice_make(NULL, 0), upstream_body(up), false)) {
+        client_lost(x);
+        return false;
+    }
+    stream_complete(x);
+    return false;
+}
+
+/* ---- Plain answers ---- */
+
+static bool flow_plain(struct xchg *x, struct slice head)
+{
+    struct upstream *up = x->winner;
+    struct slice body = upstream_body(up);
+    bool last = up->body_done;
+
+    if (!send_body(x, head, body, last)) {
+        client_lost(x);
+        return false;
+    }
+    upstream_consume(up, body.n);
+    if (!last)
+        return true;
+    upstream_drop(&x->winner);
+    leave(x, END_COMPLETE);
+    return false;
+}
+
+static bool flow(struct xchg *x, struct slice head)
+{
+    return x->winner->streaming ? flow_events(x, head) : flow_plain(x, head);
+}
+
+/* ---- Commit ---- */
+
+static void release_request(struct xchg *x)
+{
+    block_drop(&x->text);
+    block_drop(&x->last);
+}
+
+static void drop_others(struct xchg *x, struct upstream *winner)
+{
+    for (int i = 0; i < XCHG_UPSTREAMS; i++) {
+        struct upstream *up = x->up[i];
+
+        x->up[i] = NULL;
+        if (!up || up == winner)
+            continue;
+        attempts_end(&x->attempts, x->world->health, up->attempt, OUTCOME_CANCELLED, 0,
+                     fault_make(FAULT_CANCELLED, 0, "another attempt was faster"), -1, up->started_ms, clock_ms());
+        upstream_drop(&up);
+    }
+    x->winner = winner;
+}
+
+void relay_commit(struct xchg *x, struct upstream *up)
+{
+    const struct http_response *r = upstream_head(up);
+    struct http_out o;
+    struct slice head;
+
+    attempts_end(&x->attempts, x->world->health, up->attempt, OUTCOME_OK, up->status, (struct fault){0}, -1,
+                 up->started_ms, clock_ms());
+    x->committed = (uint16_t)x->attempts.nrecords;
+    drop_others(x, up);
+    x->status = up->status;
+    if (!up->streaming && up->body_done) {
+        struct arena scratch;
+
+        gate_scratch(&scratch);
+        llm_plain_usage(x->surface, upstream_body(up), &scratch, &x->usage, x->stop_reason);
+    }
+    http_out_init(&o, head_text, sizeof head_text);
+    http_out_status(&o, r->status);
+    headers_return(&o, r);
+    if (up->streaming && !http_response_get(r, HTTP_CONTENT_TYPE).n)
+        http_out_field(&o, SLICE("content-type"), SLICE("text/event-stream"));
+    common_fields(x, &o, up);
+    framing_fields(x, &o, up);
+    http_out_end(&o);
+    head = slice_make(o.p, o.n);
+    if (o.bad) { /* more fields than fit beside ours: the answer without theirs */
+        http_out_init(&o, head_text, sizeof head_text);
+        http_out_status(&o, r->status);
+        if (http_response_get(r, HTTP_CONTENT_TYPE).n)
+            http_out_field(&o, SLICE("content-type"), http_response_get(r, HTTP_CONTENT_TYPE));
+        http_out_field(&o, SLICE("x-request-id"), slice_make(x->id, REQUEST_ID_LEN));
+        framing_fields(x, &o, up);
+        http_out_end(&o);
+        head = slice_make(o.p, o.n);
+    }
+    if (x->heartbeat_sent) {
+        /* The head went out long ago, with chunked or until-close framing. */
+        head = slice_make(NULL, 0);
+        x->chunked = !x->http10;
+        x->status = 200;
+    }
+    upstream_flow(up);
+    xchg_enter(x, XCHG_RELAY);
+    x->first_byte_ms = clock_ms();
+    release_request(x);
+    if (flow(x, head))
+        relay_pump(x);
+}
+
+bool relay_heartbeat(struct xchg *x)
+{
+    struct http_out o;
+
+    if (x->heartbeat_sent)
+        return send_body(x, slice_make(NULL, 0), SLICE(": waiting\n\n"), false);
+    http_out_init(&o, head_text, sizeof head_text);
+    http_out_status(&o, 200);
+    http_out_field(&o, SLICE("content-type"), SLICE("text/event-stream; charset=utf-8"));
+    http_out_field(&o, SLICE("cache-control"), SLICE("no-store"));
+    http_out_field(&o, SLICE("x-request-id"), slice_make(x->id, REQUEST_ID_LEN));
+    if (x->http10) {
+        x->keep_alive = false;
+    } else {
+        x->chunked = true;
+        http_out_field(&o, SLICE("transfer-encoding"), SLICE("chunked"));
+    }
+    if (!x->keep_alive)
+        http_out_field(&o, SLICE("connection"), SLICE("close"));
+    http_out_end(&o);
+    x->heartbeat_sent = true;
+    x->status = 200;
+    return send_body(x, slice_make(o.p, o.n), SLICE(": waiting\n\n"), false);
+}
+
+/* ---- The pump ---- */
+
+static void broken(struct xchg *x, struct fault f)
+{
+    struct upstream *up = x->winner;
+
+    up->body_done = true; /* nothing more will come */
+    up->poolable = false;
+    if (up->streaming && llm_stream_may_end(&up->llm)) {
+        stream_complete(x); /* the last event was there; only the framing's end is missing (F-110, F-113) */
+        return;
+    }
+    relay_cut(x, f.kind == FAULT_PROTOCOL ? "upstream_error" : "stream_truncated",
+              "The provider's answer broke off; what came is incomplete.");
+}
+
+void relay_pump(struct xchg *x)
+{
+    struct upstream *up = x->winner;
+    const struct conf_gateway *t = &x->world->conf->gateway;
+    struct fault f = {0};
+    enum io io;
+
+    if (up->timed_out) {
+        up->timed_out = false;
+        if (up->streaming && (up->llm.seen & LLM_END)) {
+            up->poolable = false;
+            stream_complete(x);
+            return;
+        }
+        if (xchg_queued(x) == 0) {
+            relay_cut(x, "stream_stalled", "The provider sent nothing within streamIdleTimeout; the answer is incomplete.");
+            return;
+        }
+        /* The client is the slow one; its own deadline watches it. */
+        timer_arm(&up->timer, clock_ms() + t->stream_idle_timeout_ms);
+    }
+    if (xchg_queued(x) > OUT_HIGH) {
+        if (!conn_want(up->conn, false, false))
+            broken(x, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+        return;
+    }
+    if (!up->conn->wants_read && xchg_queued(x) <= OUT_LOW) {
+        up->events |= SYS_IN; /* what came meanwhile */
+        if (!conn_want(up->conn, true, false)) {
+            broken(x, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+            return;
+        }
+    }
+    io = upstream_take(up, &f);
+    if (io == IO_PARKED)
+        return;
+    if (io == IO_FAILED) {
+        broken(x, f);
+        return;
+    }
+    if (!flow(x, slice_make(NULL, 0)))
+        return;
+    if (!upstream_retain(up)) {
+        broken(x, fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent"));
+        return;
+    }
+    /* Behind a closing event that is not [DONE] something may still come, but nobody should wait long for it (F-112). */
+    if (up->streaming && (up->llm.seen & LLM_END))
+        timer_arm(&up->timer, clock_ms() + SLOW_END_MS);
+    else if (t->stream_idle_timeout_ms)
+        timer_arm(&up->timer, clock_ms() + t->stream_idle_timeout_ms);
+}

@@ -1,0 +1,179 @@
+/* Telling. Reads the exchange, changes nothing but the cut record. */
+#include "gate/trace.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+static struct slice add(char *out, size_t cap, size_t *n, struct slice s)
+{
+    if (s.n <= cap - *n) {
+        memcpy(out + *n, s.p, s.n);
+        *n += s.n;
+        return s;
+    }
+    return slice_make(NULL, 0);
+}
+
+static size_t u64_text(uint64_t v, char out[20])
+{
+    char back[20];
+    size_t n = 0;
+
+    do {
+        back[n++] = (char)('0' + v % 10);
+    } while (v /= 10);
+    for (size_t i = 0; i < n; i++)
+        out[i] = back[n - 1 - i];
+    return n;
+}
+
+/* What stands behind the '=': the HTTP status, or the failure's word. */
+static struct slice result_word(const struct attempt_record *r, char number[20])
+{
+    if (r->status)
+        return slice_make(number, u64_text(r->status, number));
+    return slice_str(outcome_name((enum outcome)r->outcome));
+}
+
+struct slice trace_attempts(const struct xchg *x, char *out, size_t cap)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < x->attempts.nrecords; i++) {
+        const struct attempt_record *r = &x->attempts.record[i];
+        char number[20];
+        struct slice word = result_word(r, number);
+
+        if (r->key->provider->id.n + r->key->name.n + word.n + 4 > cap - n)
+            break;
+        if (n)
+            add(out, cap, &n, SLICE(", "));
+        add(out, cap, &n, r->key->provider->id);
+        add(out, cap, &n, SLICE("/"));
+        add(out, cap, &n, r->key->name);
+        add(out, cap, &n, SLICE("="));
+        add(out, cap, &n, word);
+    }
+    for (size_t i = 0; i < n; i++) /* key names are the operator's free text: keep the field a field */
+        if ((unsigned char)out[i] < 0x20 || (unsigned char)out[i] >= 0x7F)
+            out[i] = '?';
+    return slice_make(out, n);
+}
+
+void trace_attempts_json(const struct xchg *x, struct json_out *o)
+{
+    json_open(o, '[');
+    for (uint32_t i = 0; i < x->attempts.nrecords; i++) {
+        const struct attempt_record *r = &x->attempts.record[i];
+
+        json_open(o, '{');
+        json_key(o, "provider");
+        json_out_str(o, r->key->provider->id);
+        json_key(o, "model");
+        json_out_str_max(o, r->model, 128);
+        json_key(o, "key");
+        json_out_str_max(o, r->key->name, 64);
+        json_key(o, "status");
+        if (r->status)
+            json_out_u64(o, r->status);
+        else
+            json_out_null(o);
+        json_key(o, "outcome");
+        json_out_str(o, slice_str(outcome_name((enum outcome)r->outcome)));
+        json_key(o, "ms");
+        json_out_u64(o, r->ms);
+        if (r->what) {
+            json_key(o, "reason");
+            json_out_str(o, slice_str(r->what));
+        }
+        json_close(o, '}');
+    }
+    json_close(o, ']');
+}
+
+void trace_cut(struct xchg *x, enum outcome o)
+{
+    struct attempt_record *r;
+
+    if (!x->committed)
+        return;
+    r = &x->attempts.record[x->committed - 1];
+    r->outcome = (uint8_t)o;
+    health_tell(x->world->health, r->key, r->model, OUTCOME_UPSTREAM_ERROR, true, -1, clock_ms());
+}
+
+static void key_u64(struct json_out *o, const char *name, uint64_t v)
+{
+    json_key(o, name);
+    json_out_u64(o, v);
+}
+
+static void key_str(struct json_out *o, const char *name, struct slice s)
+{
+    json_key(o, name);
+    json_out_str_max(o, s, 128);
+}
+
+/* False: it did not fit with its attempts. */
+static bool write_line(const struct xchg *x, struct json_out *o, bool with_attempts)
+{
+    const struct attempt_record *last = NULL;
+    char when[25];
+    enum log_level level = x->end == END_CUT || x->status >= 500 ? LOG_WARN : LOG_INFO;
+    uint32_t n = x->attempts.nrecords;
+
+    if (n)
+        last = &x->attempts.record[x->committed ? x->committed - 1u : n - 1];
+    json_open(o, '{');
+    key_str(o, "time", log_time(clock_wall_ms(), when));
+    key_str(o, "level", slice_str(log_level_name(level)));
+    key_str(o, "msg", SLICE("request"));
+    key_str(o, "requestId", slice_make(x->id, REQUEST_ID_LEN));
+    if (x->key)
+        key_str(o, "accessKeyId", x->key->id);
+    if (x->has_surface)
+        key_str(o, "surface", surface_table[x->surface].name);
+    if (last) {
+        key_str(o, "model", last->model);
+        key_str(o, "provider", last->key->provider->id);
+    }
+    key_u64(o, "status", x->status);
+    if (x->refusal)
+        key_str(o, "code", slice_str(x->refusal));
+    json_key(o, "attempts");
+    if (with_attempts)
+        trace_attempts_json(x, o);
+    else
+        json_out_u64(o, n);
+    if (x->usage.seen) {
+        key_u64(o, "inputTokens", x->usage.input);
+        key_u64(o, "outputTokens", x->usage.output);
+    }
+    if (x->stop_reason[0])
+        key_str(o, "stopReason", slice_str(x->stop_reason));
+    key_u64(o, "bytesIn", x->bytes_in);
+    key_u64(o, "bytesOut", x->bytes_out);
+    if (x->first_byte_ms)
+        key_u64(o, "ttfbMs", (uint64_t)(x->first_byte_ms - x->began_ms));
+    key_u64(o, "durationMs", (uint64_t)(clock_ms() - x->began_ms));
+    key_str(o, "end", slice_str(xchg_end_name(x->end)));
+    json_close(o, '}');
+    return !o->full;
+}
+
+void trace_request(struct xchg *x)
+{
+    char line[LOG_LINE_MAX];
+    struct json_out o;
+
+    gate.requests++;
+    if (!x->world->conf->log_requests || !log_wants(LOG_INFO))
+        return;
+    json_out_init(&o, line, sizeof line - 1);
+    if (!write_line(x, &o, true)) {
+        json_out_init(&o, line, sizeof line - 1);
+        (void)write_line(x, &o, false);
+    }
+    log_line(json_out_done(&o));
+}

@@ -1,0 +1,968 @@
+/* The machine of one attempt. Before commit everything that came is held, either in the loop's scratch (within one wake-up) or in a block of
+ * the budget, so that a failure leaves no trace at the client. */
+#include "gate/upstream.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "gate/headers.h"
+#include "http/write.h"
+#include "json/out.h"
+#include "net/idle.h"
+
+enum {
+    ERROR_BODY_GRACE_MS = 2000, /* a stalling error body: act on the status alone after that (F-078) */
+    LET_END_MS = 1000,          /* for the framing's end behind a stream's last event */
+    READ_ROOM = 4096,           /* least room behind held bytes for the next read */
+    HEAD_OUT_MAX = HTTP_HEAD_MAX + 8192,
+};
+
+static void on_news(struct conn *c, unsigned events);
+static void on_dialled(void *owner, int fd, const struct addr *peer, struct fault f);
+static void on_timer(struct timer *t);
+
+/* The only writer of the state. */
+static void enter(struct upstream *up, enum up_state to);
+
+/* ---- Held bytes ---- */
+
+static char *region(const struct upstream *up, size_t *len)
+{
+    *len = up->view ? up->view_len : up->held.len;
+    return up->view ? up->view : up->held.p;
+}
+
+struct slice upstream_body(const struct upstream *up)
+{
+    size_t len;
+    char *p = region(up, &len);
+
+    return slice_make(p + up->head_len, len - up->head_len);
+}
+
+static void forget_parsed(struct upstream *up)
+{
+    if (gate.parsed_for == up)
+        gate.parsed_for = NULL;
+}
+
+bool upstream_retain(struct upstream *up)
+{
+    if (!up->view)
+        return true;
+    forget_parsed(up); /* the bytes move */
+    if (up->view_len && !block_add(&up->held, up->view, up->view_len))
+        return false;
+    up->view = NULL;
+    up->view_len = 0;
+    return true;
+}
+
+void upstream_consume(struct upstream *up, size_t n)
+{
+    size_t len, gone = up->head_len + n;
+    char *p = region(up, &len);
+
+    must(gone <= len);
+    forget_parsed(up);
+    up->head_len = 0;
+    up->scanned = up->scanned > n ? up->scanned - n : 0;
+    up->scan_at = up->scan_at > n ? up->scan_at - n : 0;
+    if (up->view) {
+        up->view += gone;
+        up->view_len -= gone;
+    } else if (gone == len) {
+        block_drop(&up->held);
+    } else {
+        memmove(p, p + gone, len - gone);
+        up->held.len -= gone;
+    }
+}
+
+const struct http_response *upstream_head(struct upstream *up)
+{
+    size_t len, seen = 0;
+    char *p;
+    struct http_bad bad;
+
+    if (gate.parsed_for != up) {
+        p = region(up, &len);
+        must(http_response_parse(&gate.response, p, up->head_len, &seen, false, &bad) == PARSE_DONE);
+        gate.parsed_for = up;
+    }
+    return &gate.response;
+}
+
+/* ---- The end of an attempt ---- */
+
+static void close_conn(struct upstream *up)
+{
+    if (up->conn && up->poolable && up->body_done && up->sent_all && !(up->events & SYS_GONE))
+        idle_park(&up->conn, up->pool_key);
+    else
+        conn_drop(&up->conn);
+}
+
+static void fail_full(struct upstream *up, struct up_result result)
+{
+    if (up->dial) {
+        dial_cancel(up->dial);
+        up->dial = NULL;
+    }
+    timer_disarm(&up->timer);
+    if (result.answered && !upstream_retain(up))
+        result.answered = false;
+    up->result = result;
+    close_conn(up);
+    enter(up, UP_FAILED);
+}
+
+static void fail(struct upstream *up, enum outcome outcome, struct fault f)
+{
+    struct up_result r = {.outcome = outcome, .status = 0, .fault = f, .retry_after_ms = -1};
+
+    /* Our own limits are nobody's fault but ours: no health is touched by them. */
+    if (f.kind == FAULT_LOCAL || f.kind == FAULT_NO_MEMORY)
+        r.outcome = OUTCOME_LOCAL;
+    up->poolable = false;
+    fail_full(up, r);
+}
+
+/* An answer came, but it can't be used. */
+static void fail_unusable(struct upstream *up, enum fault_kind kind, const char *what)
+{
+    struct up_result r = {.outcome = OUTCOME_UPSTREAM_ERROR,
+                          .status = up->status,
+                          .fault = fault_make(kind, 0, what),
+                          .retry_after_ms = -1};
+
+    up->poolable = up->poolable && up->body_done && kind == FAULT_NONE;
+    fail_full(up, r);
+}
+
+void upstream_drop(struct upstream **slot)
+{
+    struct upstream *up = *slot;
+
+    if (!up)
+        return;
+    *slot = NULL;
+    if (up->dial)
+        dial_cancel(up->dial);
+    timer_disarm(&up->timer);
+    forget_parsed(up);
+    close_conn(up);
+    block_drop(&up->held);
+    pool_give(gate.up_pool, up);
+}
+
+/* ---- Timers ---- */
+
+static const struct conf_gateway *timeouts(const struct upstream *up)
+{
+    return &up->x->world->conf->gateway;
+}
+
+static void arm(struct upstream *up)
+{
+    int64_t due = 0;
+    const struct conf_gateway *t = timeouts(up);
+
+    switch (up->state) {
+    case UP_DIAL:
+    case UP_HANDSHAKE:
+        due = t->connect_timeout_ms ? up->started_ms + t->connect_timeout_ms : 0;
+        due = min_due(due, t->per_request_timeout_ms ? up->started_ms + t->per_request_timeout_ms : 0);
+        due = min_due(due, up->first_token_due_ms);
+        break;
+    case UP_SEND:
+    case UP_HEAD:
+    case UP_HOLD:
+        due = t->per_request_timeout_ms ? up->started_ms + t->per_request_timeout_ms : 0;
+        due = min_due(due, up->first_token_due_ms);
+        break;
+    case UP_ERROR:
+        due = min_due(clock_ms() + ERROR_BODY_GRACE_MS,
+                      t->per_request_timeout_ms ? up->started_ms + t->per_request_timeout_ms : 0);
+        break;
+    case UP_FLOW:
+        due = t->stream_idle_timeout_ms ? clock_ms() + t->stream_idle_timeout_ms : 0;
+        break;
+    case UP_OFF:
+    case UP_READY:
+    case UP_ENDING: /* upstream_let_end arms its own */
+    case UP_FAILED:
+        break;
+    }
+    if (due)
+        timer_arm(&up->timer, due);
+    else
+        timer_disarm(&up->timer);
+}
+
+static const uint16_t edges[UP_STATE_COUNT] = {
+#define TO(s) (uint16_t)(1u << UP_##s)
+    [UP_OFF] = TO(DIAL) | TO(SEND) | TO(FAILED),
+    [UP_DIAL] = TO(HANDSHAKE) | TO(FAILED),
+    [UP_HANDSHAKE] = TO(SEND) | TO(FAILED),
+    [UP_SEND] = TO(HEAD) | TO(ERROR) | TO(HOLD) | TO(DIAL) | TO(FAILED),
+    [UP_HEAD] = TO(ERROR) | TO(HOLD) | TO(DIAL) | TO(FAILED),
+    [UP_ERROR] = TO(FAILED),
+    [UP_HOLD] = TO(READY) | TO(FAILED),
+    [UP_READY] = TO(FLOW),
+    [UP_FLOW] = TO(ENDING),
+    [UP_ENDING] = 0,
+    [UP_FAILED] = 0,
+#undef TO
+};
+
+static void enter(struct upstream *up, enum up_state to)
+{
+    must(edges[up->state] & (1u << to));
+    up->state = to;
+    if (up->x)
+        arm(up);
+}
+
+void upstream_flow(struct upstream *up)
+{
+    enter(up, UP_FLOW);
+}
+
+static void ending_over(struct upstream *up)
+{
+    upstream_drop(&up);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct upstream *up = container_of(t, struct upstream, timer);
+
+    if (up->state == UP_ENDING) {
+        ending_over(up);
+        return;
+    }
+    up->timed_out = true;
+    xchg_run(up->x, NEWS_UPSTREAM);
+}
+
+static void judge_error(struct upstream *up);
+
+/* A phase timer went off. */
+static void time_out(struct upstream *up)
+{
+    const struct conf_gateway *t = timeouts(up);
+    int64_t now = clock_ms();
+
+    up->timed_out = false;
+    switch (up->state) {
+    case UP_DIAL:
+    case UP_HANDSHAKE:
+        if (t->connect_timeout_ms && now >= up->started_ms + t->connect_timeout_ms) {
+            fail(up, OUTCOME_TIMEOUT, fault_make(FAULT_TIMEOUT, 0, up->state == UP_DIAL ? "no connection within connectTimeout"
+                                                                                        : "no TLS handshake within connectTimeout"));
+            return;
+        }
+        break;
+    case UP_ERROR:
+        judge_error(up);
+        return;
+    case UP_SEND:
+    case UP_HEAD:
+    case UP_HOLD:
+        break;
+    case UP_OFF:
+    case UP_READY:
+    case UP_FLOW: /* relay.c looks at timed_out itself */
+    case UP_ENDING:
+    case UP_FAILED:
+        return;
+    }
+    if (t->per_request_timeout_ms && now >= up->started_ms + t->per_request_timeout_ms) {
+        fail(up, OUTCOME_TIMEOUT,
+             fault_make(FAULT_TIMEOUT, 0, up->state == UP_HOLD ? "the answer was not complete within perRequestTimeout"
+                                                               : "no answer within perRequestTimeout"));
+        return;
+    }
+    if (up->first_token_due_ms && now >= up->first_token_due_ms) {
+        up->first_token_due_ms = 0; /* on the last attempt it does not apply */
+        if (attempts_left(&up->x->attempts, up->x->world->health, now)) {
+            fail(up, OUTCOME_TIMEOUT, fault_make(FAULT_TIMEOUT, 0, "no content within firstTokenTimeout"));
+            return;
+        }
+    }
+    arm(up);
+}
+
+/* ---- Dialling ---- */
+
+static void dial(struct upstream *up)
+{
+    const struct provider *p = up->attempt->key->provider;
+    struct dial *d;
+
+    enter(up, UP_DIAL);
+    d = dial_start(p->base.host, p->base.port, p->sim, on_dialled, up);
+    if (up->state == UP_DIAL)
+        up->dial = d;
+}
+
+static void on_dialled(void *owner, int fd, const struct addr *peer, struct fault f)
+{
+    struct upstream *up = owner;
+    const struct provider *p = up->attempt->key->provider;
+    struct tls *tls = NULL;
+
+    (void)peer;
+    up->dial = NULL;
+    if (fd == -1) {
+        fail(up, OUTCOME_UNREACHABLE, f);
+    } else if (p->base.https && !up->x->world->trust) {
+        sys_close(fd);
+        fail(up, OUTCOME_UNREACHABLE, fault_make(FAULT_TLS, 0, "no trust anchors are loaded: set upstream.caFile"));
+    } else if (p->base.https &&
+               !(tls = tls_open_client(up->x->world->trust, p->base.host, p->base.port, up->pool_key, &f))) {
+        sys_close(fd);
+        fail(up, OUTCOME_UNREACHABLE, f);
+    } else if (!(up->conn = conn_open(fd, tls, on_news, up))) {
+        fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "no connection slot left"));
+    } else {
+        enter(up, UP_HANDSHAKE);
+    }
+    xchg_run(up->x, NEWS_UPSTREAM);
+}
+
+static void on_news(struct conn *c, unsigned events)
+{
+    struct upstream *up = c->owner;
+
+    up->events |= events;
+    if (up->state == UP_ENDING)
+        upstream_poll(up);
+    else
+        xchg_run(up->x, NEWS_UPSTREAM);
+}
+
+/* A parked connection turned out to be closed before a byte came back: once more on a fresh one (RFC 9112 9.3.1; R-21). */
+static bool retry_fresh(struct upstream *up)
+{
+    if (!up->reused || up->retried || up->answered_byte)
+        return false;
+    conn_drop(&up->conn);
+    up->reused = false;
+    up->retried = true;
+    up->sent = 0;
+    up->sent_all = false;
+    up->events = 0;
+    dial(up);
+    return true;
+}
+
+/* ---- The request ---- */
+
+/* The bytes of the whole request as pieces, made anew from the untouched client body each time they are needed, so that a partial send
+ * keeps nothing but its count. Returns how many, -1 when a value may not leave (then nothing is sent). */
+static int build_request(struct upstream *up, struct slice *piece, int cap)
+{
+    static char head[HEAD_OUT_MAX], model_text[6 * MODEL_ID_MAX + 16];
+    const struct xchg *x = up->x;
+    const struct provider *p = up->attempt->key->provider;
+    struct json_edits edits;
+    struct json_out model;
+    struct http_out o;
+    size_t body_len;
+    int n;
+
+    json_out_init(&model, model_text, sizeof model_text);
+    json_out_str(&model, up->attempt->model);
+    json_edits_init(&edits, slice_make(x->text.p, x->text.len));
+    if (x->at_models >= 0)
+        json_edit_remove(&edits, x->member, x->nmembers, (size_t)x->at_models);
+    if (x->at_model >= 0)
+        json_edit_value(&edits, &x->member[x->at_model], json_out_done(&model));
+    else
+        json_edit_add(&edits, SLICE("model"), json_out_done(&model));
+    n = json_edit_pieces(&edits, piece + 1, (size_t)cap - 1, &body_len);
+    if (n < 0 || model.full)
+        return -1;
+    http_out_init(&o, head, sizeof head);
+    http_out_request(&o, SLICE("POST"), p->base.path, surface_table[x->surface].path, x->query);
+    http_out_field(&o, SLICE("host"), p->authority);
+    headers_credential(&o, x->surface, up->attempt->key, x->has_anthropic_version);
+    http_out_field(&o, SLICE("accept-encoding"), SLICE("identity"));
+    http_out_field_u64(&o, SLICE("content-length"), body_len);
+    http_out_raw(&o, x->forward);
+    http_out_end(&o);
+    if (o.bad)
+        return -1;
+    piece[0] = slice_make(o.p, o.n);
+    return n + 1;
+}
+
+static bool take_answer(struct upstream *up);
+
+/* Sends what is left. False: nothing more to do in this wake-up. */
+static bool send_request(struct upstream *up)
+{
+    struct slice piece[JSON_EDITS_MAX * 2 + 2];
+    int n = up->sent_all ? 0 : build_request(up, piece, (int)(sizeof piece / sizeof *piece));
+    size_t skip = up->sent;
+    struct fault f = {0};
+    enum io io = IO_DONE;
+    int from = 0;
+
+    if (n < 0) {
+        fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the request can't be written: a value holds bytes a header may not"));
+        return true;
+    }
+    for (; from < n && skip >= piece[from].n; from++)
+        skip -= piece[from].n;
+    while (from < n) {
+        size_t took;
+        struct slice first = piece[from];
+
+        piece[from] = slice_from(first, skip);
+        io = conn_write(up->conn, piece + from, n - from, &took, &f);
+        if (io != IO_DONE)
+            break;
+        up->sent += took;
+        for (skip = 0; from < n && took >= piece[from].n; from++)
+            took -= piece[from].n;
+        skip = took;
+    }
+    if (from == n) {
+        up->sent_all = true;
+        io = conn_flush(up->conn, &f);
+        if (io == IO_DONE) {
+            if (!conn_want(up->conn, true, false)) {
+                fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+                return true;
+            }
+            enter(up, UP_HEAD);
+            return true;
+        }
+    }
+    if (io == IO_PARKED) {
+        if (up->events & (SYS_IN | SYS_GONE))
+            return take_answer(up); /* an early answer, or the end */
+        if (!conn_want(up->conn, true, true))
+            fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+        return up->state == UP_FAILED;
+    }
+    /* Writing failed: the peer may have answered before it closed (RFC 9112 9.5). */
+    up->events |= SYS_IN;
+    up->poolable = false;
+    return take_answer(up);
+}
+
+/* ---- The answer ---- */
+
+/* The connection ended or broke, with the body unfinished. True: the state changed. */
+static bool ended(struct upstream *up, struct fault f)
+{
+    switch (up->state) {
+    case UP_SEND:
+    case UP_HEAD:
+        if (!retry_fresh(up))
+            fail(up, OUTCOME_UNREACHABLE, f);
+        return true;
+    case UP_ERROR:
+        judge_error(up);
+        return true;
+    case UP_HOLD:
+        fail_unusable(up, FAULT_CLOSED, "the answer was cut short");
+        return true;
+    case UP_OFF:
+    case UP_DIAL:
+    case UP_HANDSHAKE:
+    case UP_READY:
+    case UP_FLOW:
+    case UP_ENDING:
+    case UP_FAILED:
+        break;
+    }
+    return false;
+}
+
+/* Decodes n fresh bytes behind the region's len bytes; they stand there undecoded. */
+static enum io decode(struct upstream *up, size_t n, struct fault *f)
+{
+    size_t len, used, out;
+    char *p = region(up, &len);
+    enum parse parse;
+
+    if (up->body_done) {
+        if (n)
+            up->poolable = false; /* bytes behind a complete answer belong to nobody */
+        return IO_DONE;
+    }
+    parse = http_body_decode(&up->body, p + len, n, &used, &out);
+    if (up->view)
+        up->view_len += out;
+    else
+        up->held.len += out;
+    if (parse == PARSE_DONE) {
+        up->body_done = true;
+        if (used < n)
+            up->poolable = false;
+    } else if (parse == PARSE_BAD) {
+        up->poolable = false;
+        *f = fault_make(FAULT_PROTOCOL, 0, up->body.why);
+        return IO_FAILED;
+    }
+    return IO_DONE;
+}
+
+/* One read to where the region grows. *got fresh bytes stand behind its len. */
+static enum io read_once(struct upstream *up, size_t *got, struct fault *f)
+{
+    char *to;
+    size_t cap = READ_MAX;
+    enum io io;
+
+    *got = 0;
+    if (!(up->events & (SYS_IN | SYS_GONE)))
+        return IO_PARKED;
+    if (up->held.len) {
+        if (!block_room(&up->held, READ_ROOM)) {
+            *f = fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent");
+            return IO_FAILED;
+        }
+        to = up->held.p + up->held.len;
+        cap = up->held.cap - up->held.len;
+        cap = cap < READ_MAX ? cap : READ_MAX;
+    } else {
+        up->view = to = loop_scratch();
+        up->view_len = 0;
+    }
+    io = conn_read(up->conn, to, cap, got, f);
+    up->events &= ~(unsigned)SYS_IN;
+    if (io == IO_DONE && *got == 0) {
+        *f = fault_make(FAULT_CLOSED, 0, "the provider closed the connection");
+        io = IO_FAILED;
+    }
+    if (io == IO_DONE && (up->events & SYS_GONE))
+        up->events |= SYS_IN; /* the end is still to be read */
+    if (io != IO_DONE && up->view && !up->view_len)
+        up->view = NULL;
+    if (io == IO_DONE)
+        up->answered_byte = true;
+    return io;
+}
+
+enum io upstream_take(struct upstream *up, struct fault *f)
+{
+    size_t got;
+    enum io io;
+
+    if (up->body_done)
+        return IO_DONE;
+    io = read_once(up, &got, f);
+    if (io == IO_DONE)
+        return decode(up, got, f);
+    if (io == IO_FAILED && f->kind == FAULT_CLOSED && f->sys == 0 && http_body_may_end(&up->body)) {
+        up->body_done = true;
+        up->poolable = false;
+        return IO_DONE;
+    }
+    return io;
+}
+
+enum up_scan upstream_scan(struct upstream *up, bool committed, struct slice *error)
+{
+    struct slice body = upstream_body(up);
+    struct arena scratch;
+
+    while (up->scan_at < body.n) {
+        size_t n = sse_scan_event(&up->scan, body.p + up->scan_at, body.n - up->scan_at);
+        struct slice raw;
+        unsigned sign;
+
+        if (n == 0) {
+            up->scan_at = body.n;
+            break;
+        }
+        up->scan_at += n;
+        raw = slice_make(body.p + up->scanned, up->scan_at - up->scanned);
+        up->scanned = up->scan_at;
+        gate_scratch(&scratch);
+        sign = llm_stream_event(&up->llm, raw, committed, &scratch, error);
+        if (sign & LLM_ERROR)
+            return UP_SCAN_ERROR;
+        if ((sign & LLM_BROKEN) && !committed)
+            return UP_SCAN_ERROR; /* *error is empty: not an error object, but nothing to build on */
+        if ((sign & LLM_END) && slice_find(raw, SLICE("[DONE]")) >= 0)
+            return UP_SCAN_LAST;
+        if (!committed && (sign & (LLM_CONTENT | LLM_FINISH)))
+            return UP_SCAN_COMMIT;
+    }
+    return UP_SCAN_MORE;
+}
+
+/* ---- Judging ---- */
+
+static void verdict_to_result(struct upstream *up, const struct llm_verdict *v, bool answered)
+{
+    struct up_result r = {.outcome = v->outcome,
+                          .status = v->status,
+                          .fault = {0},
+                          .retry_after_ms = v->retry_after_ms,
+                          .answered = answered};
+
+    if (up->body_done && !up->view && up->head_len == 0)
+        r.answered = false;
+    fail_full(up, r);
+}
+
+static void judge_error(struct upstream *up)
+{
+    struct llm_verdict v;
+    struct arena scratch;
+
+    if (!up->body_done)
+        up->poolable = false;
+    gate_scratch(&scratch);
+    llm_classify(&v, up->attempt->key->provider->dialect, up->x->surface, upstream_head(up), upstream_body(up),
+                 clock_wall_ms() / 1000, &scratch);
+    verdict_to_result(up, &v, true);
+}
+
+static void judge_event(struct upstream *up, struct slice error)
+{
+    struct llm_verdict v;
+    struct arena scratch;
+
+    if (!error.n) {
+        fail_unusable(up, FAULT_PROTOCOL, "the stream begins with an event that is not JSON");
+        return;
+    }
+    up->poolable = false;
+    /* The scratch arena holds the error's text: judged in the upper half of it. */
+    gate_scratch_more(&scratch);
+    llm_classify_event(&v, up->attempt->key->provider->dialect, up->x->surface, upstream_head(up), error,
+                       clock_wall_ms() / 1000, &scratch);
+    verdict_to_result(up, &v, false);
+}
+
+static bool json_surface(enum surface s)
+{
+    return s != SURFACE_SPEECH;
+}
+
+static void judge_plain(struct upstream *up)
+{
+    const struct http_response *head = upstream_head(up);
+    struct slice body = upstream_body(up);
+    struct llm_verdict v;
+    struct arena scratch;
+
+    if (slice_trim(body).n == 0) {
+        fail_unusable(up, FAULT_NONE, "the answer is empty");
+        return;
+    }
+    if (up->body_done && up->body.framing == HTTP_UNTIL_CLOSE && json_surface(up->x->surface) &&
+        !json_valid(slice_trim(body), NULL, NULL)) {
+        fail_unusable(up, FAULT_CLOSED, "the answer was cut short");
+        return;
+    }
+    gate_scratch(&scratch);
+    llm_classify(&v, up->attempt->key->provider->dialect, up->x->surface, head, body, clock_wall_ms() / 1000, &scratch);
+    if (v.outcome == OUTCOME_OK) {
+        enter(up, UP_READY);
+        return;
+    }
+    verdict_to_result(up, &v, v.outcome == OUTCOME_REJECTED || v.outcome == OUTCOME_CONTENT_POLICY);
+}
+
+/* Whether the held start of a stream looks like one at all; asked when 64 KiB hold no content event. */
+static bool looks_like_sse(struct slice body)
+{
+    body = slice_trim(body);
+    return slice_starts(body, SLICE("data:")) || slice_starts(body, SLICE("event:")) || slice_starts(body, SLICE(":")) ||
+           slice_starts(body, SLICE("id:")) || slice_starts(body, SLICE("retry:"));
+}
+
+static void judge_stream(struct upstream *up)
+{
+    struct slice error = {0}, body;
+
+    switch (upstream_scan(up, false, &error)) {
+    case UP_SCAN_COMMIT:
+        enter(up, UP_READY);
+        return;
+    case UP_SCAN_ERROR:
+        judge_event(up, error);
+        return;
+    case UP_SCAN_LAST:
+        fail_unusable(up, FAULT_PROTOCOL, "the stream ended before any content");
+        return;
+    case UP_SCAN_MORE:
+        break;
+    }
+    body = upstream_body(up);
+    if (up->body_done)
+        fail_unusable(up, FAULT_CLOSED, "the stream ended before any content");
+    else if (body.n >= HOLD_MAX && looks_like_sse(body))
+        enter(up, UP_READY);
+    else if (body.n >= HOLD_MAX)
+        fail_unusable(up, FAULT_TOO_LARGE, "64 KiB came without an event");
+}
+
+/* Looks at what is held. True: the state changed. */
+static bool judge(struct upstream *up)
+{
+    enum up_state before = up->state;
+    size_t n = upstream_body(up).n;
+
+    if (up->state == UP_ERROR) {
+        if (up->body_done || n >= ERROR_BODY_MAX)
+            judge_error(up);
+    } else if (up->state == UP_HOLD && up->sniff && n) {
+        /* A stream was asked for and the type does not say whether this is one (F-104, and JSON types on streams). */
+        up->sniff = slice_trim(upstream_body(up)).n == 0;
+        up->streaming = looks_like_sse(upstream_body(up));
+        return judge(up);
+    } else if (up->state == UP_HOLD && up->streaming) {
+        judge_stream(up);
+    } else if (up->state == UP_HOLD) {
+        if (up->body_done || n >= PLAIN_HOLD_MAX)
+            judge_plain(up);
+    }
+    return up->state != before;
+}
+
+static bool is_json_stream_surface(enum surface s)
+{
+    return s == SURFACE_CHAT || s == SURFACE_RESPONSES || s == SURFACE_MESSAGES || s == SURFACE_COMPLETIONS;
+}
+
+/* The final head is here: what kind of answer is it? */
+static void begin_answer(struct upstream *up, const struct http_response *r)
+{
+    struct slice type = http_response_get(r, HTTP_CONTENT_TYPE), coding = http_response_get(r, HTTP_CONTENT_ENCODING);
+
+    up->status = r->status;
+    up->poolable = r->keep_alive && up->sent_all;
+    http_body_init(&up->body, r->framing, r->length);
+    up->body_done = r->framing == HTTP_NO_BODY || (r->framing == HTTP_LENGTH && r->length == 0);
+    if (r->status >= 400) {
+        enter(up, UP_ERROR);
+    } else if (r->status >= 300) {
+        fail_unusable(up, FAULT_PROTOCOL, "the provider redirects; redirects are never followed");
+    } else if (r->status != 200 && r->status != 201 && r->status != 202 && r->status != 203) {
+        fail_unusable(up, FAULT_PROTOCOL, "a success status without an answer");
+    } else if (coding.n && !slice_eq_nocase(coding, SLICE("identity"))) {
+        fail_unusable(up, FAULT_PROTOCOL, "the answer is compressed although identity was asked for");
+    } else if (json_surface(up->x->surface) && slice_starts_nocase(type, SLICE("text/html"))) {
+        fail_unusable(up, FAULT_PROTOCOL, "the answer is an HTML page");
+    } else {
+        up->streaming = slice_starts_nocase(type, SLICE("text/event-stream"));
+        up->sniff = !up->streaming && up->x->wants_stream && is_json_stream_surface(up->x->surface);
+        if (up->streaming && !up->x->wants_stream && is_json_stream_surface(up->x->surface)) {
+            fail_unusable(up, FAULT_PROTOCOL, "an event stream came although none was asked for");
+            return;
+        }
+        sse_scan_init(&up->scan);
+        llm_stream_init(&up->llm, up->x->surface, up->attempt->key->provider->dialect);
+        enter(up, UP_HOLD);
+    }
+}
+
+/* Parses the head in the region; n fresh bytes stand behind it. True: the state changed. */
+static bool take_head(struct upstream *up, size_t fresh)
+{
+    for (;;) {
+        struct http_bad bad;
+        size_t len;
+        char *p;
+        enum parse parse;
+
+        if (up->view)
+            up->view_len += fresh;
+        else
+            up->held.len += fresh;
+        fresh = 0;
+        p = region(up, &len);
+        gate.parsed_for = up;
+        parse = http_response_parse(&gate.response, p, len, &up->head_seen, false, &bad);
+        if (parse == PARSE_MORE)
+            return false;
+        if (parse == PARSE_BAD) {
+            fail(up, OUTCOME_UPSTREAM_ERROR, fault_make(FAULT_PROTOCOL, 0, bad.why));
+            return true;
+        }
+        if (gate.response.status >= 200)
+            break;
+        if (gate.response.status == 101 || ++up->interim > HTTP_INTERIM_MAX) {
+            fail(up, OUTCOME_UPSTREAM_ERROR,
+                 fault_make(FAULT_PROTOCOL, 0, gate.response.status == 101 ? "the provider switched protocols unasked"
+                                                                           : "too many interim responses"));
+            return true;
+        }
+        len -= gate.response.head_len; /* an interim head: forget it and look behind it */
+        memmove(p, p + gate.response.head_len, len);
+        if (up->view)
+            up->view_len = len;
+        else
+            up->held.len = len;
+        up->head_seen = 0;
+    }
+    {
+        struct fault f;
+        size_t len, body;
+
+        (void)region(up, &len);
+        up->head_len = gate.response.head_len;
+        body = len - up->head_len;
+        if (up->view)
+            up->view_len = up->head_len;
+        else
+            up->held.len = up->head_len;
+        begin_answer(up, &gate.response);
+        if (up->state != UP_FAILED && decode(up, body, &f) == IO_FAILED)
+            fail_unusable(up, f.kind, f.what);
+        if (up->state == UP_ERROR || up->state == UP_HOLD)
+            (void)judge(up);
+        return true;
+    }
+}
+
+/* One read and what follows from it. True: the state changed or there may be more to do. */
+static bool take_answer(struct upstream *up)
+{
+    struct fault f = {0};
+    size_t got;
+    enum io io;
+
+    if (up->state == UP_SEND || up->state == UP_HEAD) {
+        io = read_once(up, &got, &f);
+        if (io == IO_DONE)
+            return take_head(up, got);
+    } else {
+        io = upstream_take(up, &f);
+        if (io == IO_DONE)
+            return judge(up);
+    }
+    if (io == IO_PARKED)
+        return false;
+    if (f.kind == FAULT_NO_MEMORY && up->state == UP_HOLD) {
+        enter(up, UP_READY); /* no room to hold on: better committed early than failed */
+        return true;
+    }
+    if (f.kind == FAULT_PROTOCOL && up->state != UP_ERROR) {
+        fail_unusable(up, f.kind, f.what);
+        return true;
+    }
+    return ended(up, f);
+}
+
+/* ---- The machine ---- */
+
+static bool step(struct upstream *up)
+{
+    struct fault f = {0};
+
+    switch (up->state) {
+    case UP_OFF:
+    case UP_DIAL:
+    case UP_READY:
+    case UP_FLOW:
+    case UP_FAILED:
+        return false;
+    case UP_HANDSHAKE:
+        switch (conn_handshake(up->conn, &f)) {
+        case IO_DONE:
+            enter(up, UP_SEND);
+            return true;
+        case IO_PARKED:
+            if (conn_want(up->conn, true, false))
+                return false;
+            f = fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket");
+            break;
+        case IO_FAILED:
+            break;
+        }
+        fail(up, OUTCOME_UNREACHABLE, f);
+        return true;
+    case UP_SEND:
+        return send_request(up);
+    case UP_HEAD:
+    case UP_ERROR:
+    case UP_HOLD:
+        return take_answer(up);
+    case UP_ENDING:
+        if (upstream_take(up, &f) == IO_PARKED)
+            return false;
+        if (!up->body_done && upstream_body(up).n) {
+            up->poolable = false; /* events behind [DONE]: nobody waits for them */
+            upstream_consume(up, upstream_body(up).n);
+        }
+        up->view = NULL;
+        if (up->body_done || f.kind != FAULT_NONE || !up->poolable)
+            ending_over(up);
+        return false;
+    }
+    return false;
+}
+
+void upstream_poll(struct upstream *up)
+{
+    bool ending = up->state == UP_ENDING;
+
+    if (up->timed_out)
+        time_out(up);
+    while (step(up))
+        ;
+    if (ending)
+        return; /* may be gone */
+    if (up->state != UP_READY && up->state != UP_FAILED && !upstream_retain(up)) {
+        if (up->state == UP_HOLD)
+            enter(up, UP_READY);
+        else
+            fail(up, OUTCOME_LOCAL, fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent"));
+    }
+}
+
+bool upstream_start(struct xchg *x, int place, struct attempt *a)
+{
+    struct upstream *up = pool_take(gate.up_pool);
+    const struct conf_gateway *t = &x->world->conf->gateway;
+
+    if (!up)
+        return false;
+    x->up[place] = up;
+    up->x = x;
+    up->attempt = a;
+    up->started_ms = clock_ms();
+    up->pool_key = idle_key(a->key->provider->origin, a->key->index, x->world->serial);
+    if (x->wants_stream && t->first_token_timeout_ms)
+        up->first_token_due_ms = up->started_ms + t->first_token_timeout_ms;
+    timer_init(&up->timer, on_timer);
+    health_start(x->world->health, a->key, up->started_ms);
+    up->conn = idle_take(up->pool_key);
+    if (up->conn) {
+        conn_hand_over(up->conn, on_news, up);
+        up->reused = true;
+        enter(up, UP_SEND);
+    } else {
+        dial(up);
+    }
+    return true;
+}
+
+void upstream_let_end(struct upstream **slot)
+{
+    struct upstream *up = *slot;
+
+    *slot = NULL;
+    upstream_consume(up, upstream_body(up).n);
+    up->view = NULL;
+    block_drop(&up->held);
+    if (up->body_done || !up->conn || !conn_want(up->conn, true, false)) {
+        upstream_drop(&up);
+        return;
+    }
+    up->x = NULL;
+    enter(up, UP_ENDING);
+    timer_arm(&up->timer, clock_ms() + LET_END_MS);
+}
