@@ -1,0 +1,39 @@
+/* The commands of the command line. Each returns the process's exit code: 0 fine, 1 refused (a bad config, an address that is taken), 2 wrong usage. */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+
+struct options {
+    const char *config; /* path after -c; NULL: none given */
+};
+
+int cmd_serve(const struct options *o);
+int cmd_check(const struct options *o);
+int cmd_demo(const struct options *o);
+int cmd_token(const struct options *o);
+int cmd_healthcheck(const struct options *o);
+int cmd_version(const struct options *o);
+
+/* ---- Shared by the commands. ---- */
+
+/* The process's environment and files, for conf_load. */
+extern const struct conf_env cmd_env;
+
+/* Reads and validates a config file; on an error prints FILE:LINE:COLUMN: TEXT on stderr and returns NULL. */
+struct conf *cmd_load(const char *path);
+
+/* A fresh access key: "weir_" and 40 letters and digits from the kernel's entropy, NUL-terminated. False: no entropy. */
+enum { TOKEN_LEN = 45 };
+bool cmd_make_token(char out[TOKEN_LEN + 1]);
+
+/* Starts everything in order and listens. False with a message already on stderr. After that cmd_run() serves until a signal ends it and
+ * returns the exit code. */
+bool cmd_start(struct conf *c);
+uint16_t cmd_port(void);
+int cmd_run(void);
+
+#endif

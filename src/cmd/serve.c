@@ -1,0 +1,144 @@
+/* `weir [-c FILE]`: the gateway itself, and what every command needs of files and environment. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "base/sys.h"
+#include "cmd/cmd.h"
+
+enum { FILE_MAX = 8 << 20, CONFIG_MAX = 4 << 20 };
+
+static const char *env_get(void *user, const char *name)
+{
+    (void)user;
+    return getenv(name);
+}
+
+static bool env_read_file(void *user, struct slice path, struct arena *a, struct slice *out)
+{
+    struct slice name = arena_copy(a, path); /* with its NUL */
+    int fd = name.p ? sys_open_read(name.p) : -1;
+    int64_t size = fd == -1 ? -1 : sys_file_size(fd);
+    size_t got = 0, cap = size < 0 ? FILE_MAX / 8 : (size_t)size; /* a pipe has no size: secrets mounted as one */
+    char *p = fd == -1 || cap > FILE_MAX ? NULL : arena_take_bytes(a, cap + 1);
+
+    (void)user;
+    while (p && got < cap) {
+        ssize_t n = sys_read(fd, p + got, cap - got);
+
+        if (n < 0)
+            p = NULL;
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    sys_close(fd);
+    if (!p)
+        return false;
+    p[got] = '\0';
+    *out = slice_make(p, got);
+    return true;
+}
+
+const struct conf_env cmd_env = {env_get, env_read_file, NULL};
+
+static struct conf *report(const char *path, struct conf *c, const struct conf_error *e)
+{
+    if (c)
+        return c;
+    if (e->line)
+        fprintf(stderr, "%s:%u:%u: %s\n", path, e->line, e->column, e->text);
+    else
+        fprintf(stderr, "%s: %s\n", path, e->text);
+    return NULL;
+}
+
+struct conf *cmd_load(const char *path)
+{
+    struct conf_error e = {0};
+    struct arena a;
+    struct slice text;
+    struct conf *c = NULL;
+
+    arena_init(&a, &mem_heap_source, 1 << 16, CONFIG_MAX + (1 << 16));
+    errno = 0;
+    if (env_read_file(NULL, slice_str(path), &a, &text))
+        c = report(path, conf_load(text, &cmd_env, &e), &e);
+    else
+        fprintf(stderr, "%s: can't be read: %s\n", path, errno ? strerror(errno) : "larger than 4 MiB");
+    arena_reset(&a);
+    return c;
+}
+
+bool cmd_make_token(char out[TOKEN_LEN + 1])
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    size_t n = 5;
+
+    memcpy(out, "weir_", 5);
+    while (n < TOKEN_LEN) {
+        uint8_t byte[64];
+
+        if (!sys_random(byte, sizeof byte))
+            return false;
+        for (size_t i = 0; i < sizeof byte && n < TOKEN_LEN; i++)
+            if (byte[i] < 248) /* 4 x 62: no letter more likely than another */
+                out[n++] = letters[byte[i] % 62];
+    }
+    out[n] = '\0';
+    return true;
+}
+
+/* Without a config: managed credentials from the environment, and an access key made now and printed once. */
+static struct conf *first_start(void)
+{
+    struct conf_error e = {0};
+    struct conf *c = report("weir", conf_default(&cmd_env, &e), &e);
+    char token[TOKEN_LEN + 1];
+    uint8_t hash[32];
+
+    if (!c || !cmd_make_token(token))
+        return NULL;
+    sha256(slice_make(token, TOKEN_LEN), hash);
+    if (!conf_add_access_key(c, SLICE("aigk_first"), SLICE("made at start"), hash)) {
+        conf_put(c);
+        return NULL;
+    }
+    printf("No config given: provider keys come from the environment (%u found).\n"
+           "Access key for this run, shown once: %s\n"
+           "Keep one of your own with a config file: see config.example.json and `weir token`.\n",
+           (unsigned)c->ncredentials, token);
+    fflush(stdout);
+    return c;
+}
+
+int cmd_serve(const struct options *o)
+{
+    struct conf *c = o->config ? cmd_load(o->config) : first_start();
+
+    if (!c || !cmd_start(c))
+        return 1;
+    return cmd_run();
+}
+
+int cmd_check(const struct options *o)
+{
+    struct conf *c;
+
+    if (!o->config) {
+        fprintf(stderr, "weir check needs a file: weir check -c FILE\n");
+        return 2;
+    }
+    c = cmd_load(o->config);
+    if (!c)
+        return 1;
+    for (uint32_t i = 0; i < c->nwarnings; i++)
+        printf("warning: %.*s\n", (int)c->warning[i].n, c->warning[i].p);
+    printf("%s: fine: %u providers, %u provider keys, %u access keys\n", o->config, (unsigned)c->nproviders,
+           (unsigned)c->ncredentials, (unsigned)c->naccess_keys);
+    conf_put(c);
+    return 0;
+}

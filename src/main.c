@@ -1,0 +1,58 @@
+/* weir: arguments to commands, nothing more. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "cmd/cmd.h"
+
+static const struct {
+    const char *name;
+    int (*run)(const struct options *o);
+    const char *help;
+} commands[] = {
+    {"serve", cmd_serve, "the gateway (also without any command)"},
+    {"demo", cmd_demo, "a gateway with simulated providers: shows a failover, then serves"},
+    {"check", cmd_check, "validates a config: exit 1 and FILE:LINE:COLUMN on a bad one"},
+    {"token", cmd_token, "makes a fresh access key and its hash"},
+    {"healthcheck", cmd_healthcheck, "exit 0 when the gateway on this machine answers (for containers)"},
+    {"version", cmd_version, "version and what this machine's CPU adds"},
+};
+
+static int usage(FILE *to, int code)
+{
+    fprintf(to, "usage: weir [COMMAND] [-c FILE]\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].help);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    size_t command = 0;
+    int at = 1;
+
+    sys_open_std_fds();
+    clock_update();
+    if (at < argc && argv[at][0] != '-') {
+        while (command < sizeof commands / sizeof *commands && strcmp(argv[at], commands[command].name) != 0)
+            command++;
+        if (command == sizeof commands / sizeof *commands) {
+            fprintf(stderr, "weir: no command `%s`\n", argv[at]);
+            return usage(stderr, 2);
+        }
+        at++;
+    }
+    for (; at < argc; at++) {
+        if ((!strcmp(argv[at], "-c") || !strcmp(argv[at], "--config")) && at + 1 < argc)
+            o.config = argv[++at];
+        else if (!strcmp(argv[at], "-h") || !strcmp(argv[at], "--help"))
+            return usage(stdout, 0);
+        else if (!strcmp(argv[at], "-v") || !strcmp(argv[at], "--version"))
+            return cmd_version(&o);
+        else
+            return usage(stderr, 2);
+    }
+    return commands[command].run(&o);
+}
