@@ -1,0 +1,259 @@
+# weir: how it is built and tested.  `make help` lists what there is to do.
+#
+# One source tree, several builds of it, each in its own folder under build/:
+#   rel   what ships: musl, static-PIE, -O2, stripped into ./weir (symbols stay in build/weir.debug)
+#   host  host libc, -DWEIR_DEBUG: unit and flow tests, valgrind
+#   asan  the same with address and undefined-behaviour sanitizers
+#   cov   the same counting lines
+# BearSSL is compiled once per libc by our own rule; its makefile is not used.
+
+all:
+
+# ---- knobs ---------------------------------------------------------------------------------------------------------
+# V=1 shows commands.  K=json limits check/check-asan/valgrind to tests whose name holds the word, and then a source
+# file that does not compile yet is left out of the library instead of stopping everything.
+V ?=
+K ?=
+HOST_CC ?= gcc
+MUSL_CC ?= musl-gcc
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)';)
+ifeq (0,$(MAKELEVEL))
+MAKEFLAGS += -j$(JOBS)
+endif
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
+  -Wwrite-strings -Wpointer-arith -Wvla -Wundef -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough -Wdouble-promotion
+# Vendor folders are system folders to the compiler: their headers do not answer to our warnings.
+LANG_FLAGS := -std=c11 -D_GNU_SOURCE -Isrc -isystem vendor -isystem vendor/bearssl/inc
+# A build by hand shows warnings and goes on; a check stops.
+WERROR ?=
+CHECK_FLAGS := $(LANG_FLAGS) $(WARN) -Werror
+
+SRC := $(sort $(wildcard src/*.c src/*/*.c))
+HDR := $(sort $(wildcard src/*.h src/*/*.h))
+LIB_SRC := $(filter-out src/main.c,$(SRC))
+UNIT := $(sort $(wildcard test/unit/*_test.c))
+FLOW := $(sort $(wildcard test/flow/*_test.c))
+FLOW_HELP := $(filter-out $(FLOW),$(sort $(wildcard test/flow/*.c)))
+BENCH := $(sort $(wildcard test/bench/*.c))
+E2E := $(wildcard test/e2e/test_*.py)
+
+# ---- vendored sources ----------------------------------------------------------------------------------------------
+# The list of BearSSL's files is only known after fetching: an included makefile that make rebuilds and then starts over.
+ifneq (,$(filter-out clean distclean help setup lint format,$(or $(MAKECMDGOALS),all)))
+include build/bearssl.mk
+endif
+
+build/setup.ok: test/setup.sh
+	@mkdir -p build
+	$(Q)test/setup.sh build
+	@touch $@
+
+build/bearssl.mk: vendor/fetch.sh vendor/SHA256SUMS | build/setup.ok vendor/bearssl/inc/bearssl.h vendor/jsmn/jsmn.h
+	$(Q)vendor/fetch.sh
+	$(Q){ printf 'BEARSSL :='; find vendor/bearssl/src -name '*.c' | LC_ALL=C sort | tr '\n' ' ' | sed 's/^/ /'; echo; } >$@
+
+vendor/bearssl/inc/bearssl.h vendor/jsmn/jsmn.h &: | build/setup.ok
+	$(call say,FETCH,BearSSL and jsmn)vendor/fetch.sh
+
+# ---- builds --------------------------------------------------------------------------------------------------------
+# Where the C library is musl itself, its compiler does everything.  Else musl-gcc compiles and we link by hand, because
+# the wrapper turns -static-pie into a dynamic executable: rcrt1.o is the start file that relocates itself.
+NATIVE_MUSL := $(findstring musl,$(shell $(HOST_CC) -dumpmachine 2>/dev/null))
+REL_CC := $(if $(NATIVE_MUSL),$(HOST_CC),$(MUSL_CC))
+musl_specs = $(shell sed -n 's/.*-specs "\(.*\)".*/\1/p' "$$(command -v $(MUSL_CC))")
+musl_lib = $(shell sed -n 's:.* \(/[^ ]*\)/crti\.o.*:\1:p' $(musl_specs) | head -n1)
+LD_HARDEN := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
+
+# Paths are cut from the object files, so that two checkouts of one commit give one binary.
+REL_FLAGS := -O2 -g -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-omit-frame-pointer \
+  -fno-plt -ffile-prefix-map=$(CURDIR)=.
+HOST_FLAGS := -O1 -g -fno-omit-frame-pointer -DWEIR_DEBUG
+ASAN_FLAGS := $(HOST_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all
+COV_FLAGS := -O0 -g --coverage -fprofile-update=atomic
+
+# $(1) build name, $(2) compiler, $(3) its flags, $(4) which BearSSL
+define build_rules
+OBJ_$(1) := $$(SRC:src/%.c=build/$(1)/src/%.o)
+LIB_OBJ_$(1) := $$(LIB_SRC:src/%.c=build/$(1)/src/%.o)
+
+build/$(1)/src/%.o: src/%.c Makefile | build/bearssl.mk
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$< ($(1)))$(2) $$(LANG_FLAGS) $$(WARN) $$(WERROR) $(3) -MMD -MP -c $$< -o $$@
+
+objs-$(1): $$(LIB_OBJ_$(1)) ; @:
+.PHONY: objs-$(1)
+
+# q, not r: two folders may hold files of one name.  With K= the library takes whatever compiles.
+build/$(1)/libweir.a: $$(if $$(K),build/force,$$(LIB_OBJ_$(1)))
+	$$(if $$(K),@$$(MAKE) -k objs-$(1) K= || echo '  (some sources do not compile yet: left out)')
+	@rm -f $$@
+	$$(call say,AR,$$@)ar qcs $$@ $$(if $$(K),$$$$(ls $$(LIB_OBJ_$(1)) 2>/dev/null),$$(LIB_OBJ_$(1)))
+
+# Flow tests bring their own base/sys, so the real one must not be there to be picked up.
+build/$(1)/libflow.a: build/$(1)/libweir.a
+	@cp $$< $$@ && ar d $$@ sys.o
+
+build/$(1)/test/%: test/%.c build/$(1)/libweir.a build/$(4)/libbearssl.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)$(2) $$(LANG_FLAGS) $$(WARN) $$(WERROR) -Itest/unit $(3) -MMD -MP -MF $$@.d \
+	  $$< build/$(1)/libweir.a build/$(4)/libbearssl.a -o $$@
+
+build/$(1)/test/flow/%: test/flow/%.c $(FLOW_HELP) build/$(1)/libflow.a build/$(4)/libbearssl.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)$(2) $$(LANG_FLAGS) $$(WARN) $$(WERROR) -Itest/unit -Itest/flow $(3) \
+	  $$< $(FLOW_HELP) build/$(1)/libflow.a build/$(4)/libbearssl.a -o $$@
+	@$(2) $$(LANG_FLAGS) -Itest/unit -Itest/flow $(3) -MM -MP -MT $$@ $$< $(FLOW_HELP) >$$@.d
+
+run-$(1)/%: build/$(1)/test/%
+	@test/run-one.sh $$* $$(RUNNER) $$<
+
+-include $$(OBJ_$(1):.o=.d) $$(patsubst test/%.c,build/$(1)/test/%.d,$$(UNIT) $$(FLOW) $$(BENCH))
+endef
+
+# $(1) build name, $(2) compiler, $(3) flags.  Vendor code is compiled without our warnings.
+define bearssl_rules
+build/$(1)/bearssl/%.o: vendor/bearssl/src/%.c build/bearssl.mk
+	@mkdir -p $$(@D)
+	$$(Q)$(2) -w $(3) -Ivendor/bearssl/inc -Ivendor/bearssl/src -c $$< -o $$@
+
+build/$(1)/libbearssl.a: $$(BEARSSL:vendor/bearssl/src/%.c=build/$(1)/bearssl/%.o)
+	@rm -f $$@
+	$$(call say,AR,$$@)ar qcs $$@ $$(filter %.o,$$^)
+endef
+
+$(eval $(call build_rules,rel,$(REL_CC),$(REL_FLAGS),rel))
+$(eval $(call build_rules,host,$(HOST_CC),$(HOST_FLAGS),host))
+$(eval $(call build_rules,asan,$(HOST_CC),$(ASAN_FLAGS),host))
+$(eval $(call build_rules,cov,$(HOST_CC),$(COV_FLAGS),host))
+$(eval $(call bearssl_rules,rel,$(REL_CC),$(REL_FLAGS)))
+$(eval $(call bearssl_rules,host,$(HOST_CC),-O2 -g))
+
+build/force: ;
+.PHONY: build/force
+
+# ---- the product ---------------------------------------------------------------------------------------------------
+all: weir
+
+build/weir.debug: $(OBJ_rel) build/rel/libbearssl.a
+ifneq (,$(NATIVE_MUSL))
+	$(call say,LINK,weir)$(HOST_CC) -static-pie $(LD_HARDEN) -o $@ $(OBJ_rel) build/rel/libbearssl.a
+else
+	$(call say,LINK,weir)$(HOST_CC) -nostdlib -static-pie $(LD_HARDEN) -o $@ $(musl_lib)/rcrt1.o $(musl_lib)/crti.o \
+	  $(OBJ_rel) build/rel/libbearssl.a $(musl_lib)/libc.a $$($(HOST_CC) -print-libgcc-file-name) $(musl_lib)/crtn.o
+endif
+
+weir: build/weir.debug test/run-static.sh
+	$(Q)strip -o build/weir.tmp build/weir.debug
+	$(Q)test/run-static.sh build/weir.tmp
+	$(Q)mv build/weir.tmp $@
+
+static: weir
+	$(Q)test/run-static.sh weir
+	@ls -l weir | awk '{ print "weir: " $$5 " bytes, static, no interpreter" }'
+
+demo: weir
+	@./weir demo
+
+build/asan/weir: $(OBJ_asan) build/host/libbearssl.a
+	$(call say,LINK,$@)$(HOST_CC) $(ASAN_FLAGS) -o $@ $^
+
+build/cov/weir: $(OBJ_cov) build/host/libbearssl.a
+	$(call say,LINK,$@)$(HOST_CC) $(COV_FLAGS) -o $@ $^
+
+# ---- tests ---------------------------------------------------------------------------------------------------------
+# Every test program prints "N passed, N failed" last; run-one.sh shows its output only when something went wrong and
+# notes the count, run-sum.sh adds the notes up.
+pick = $(if $(K),$(foreach t,$(1),$(if $(findstring $(K),$(t)),$(t))),$(1))
+tests_of = $(patsubst test/%.c,run-$(1)/%,$(call pick,$(UNIT) $(FLOW)))
+
+SANITIZE_ENV := ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1 \
+  UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+
+setup:
+	@test/setup.sh test
+
+check:
+	@test/run-sum.sh check $(MAKE) -k check-steps
+check-steps: $(call tests_of,host) $(if $(K),,run-headers run-layers)
+
+check-asan:
+	@$(SANITIZE_ENV) test/run-sum.sh check-asan $(MAKE) -k check-asan-steps
+check-asan-steps: $(call tests_of,asan)
+
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,possible --track-fds=no
+valgrind:
+	@test/run-sum.sh valgrind $(MAKE) -k valgrind-steps RUNNER='$(VALGRIND)'
+valgrind-steps: $(patsubst test/%.c,run-host/%,$(call pick,$(UNIT)))
+
+run-headers:
+	@test/run-one.sh headers test/run-headers.sh "$(HOST_CC) $(CHECK_FLAGS)" $(HDR)
+run-layers:
+	@test/run-one.sh layers test/layers.sh
+
+e2e: weir
+	@test/setup.sh test
+	@test/run-sum.sh e2e test/run-one.sh e2e test/run-e2e.sh $(K)
+
+test:
+	@test/run-all.sh "$(MAKE)" setup all check check-asan e2e
+
+check-warnings: | build/bearssl.mk
+	$(Q)test/run-warnings.sh "$(CHECK_FLAGS) -O2" gcc clang -- $(SRC) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH)
+
+cov: build/cov/weir
+	@test/setup.sh test
+	@find build/cov -name '*.gcda' -delete
+	@test/run-sum.sh cov $(MAKE) -k cov-steps
+	@test/run-cov.sh build/cov $(SRC)
+cov-steps: $(call tests_of,cov) run-cov-e2e
+run-cov-e2e: build/cov/weir
+	@WEIR_BIN=$(CURDIR)/build/cov/weir test/run-one.sh e2e test/run-e2e.sh
+
+# Micro benches are built as the product is, but on the host libc: the two differ in memcpy, not in our code.
+bench: $(patsubst test/%.c,build/bench/%,$(BENCH))
+	$(Q)for b in $^; do echo "== $$b"; $$b || exit 1; done
+build/bench/%: test/%.c $(LIB_SRC) $(HDR) build/host/libbearssl.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(HOST_CC) $(LANG_FLAGS) -O2 -Itest/unit $< $(LIB_SRC) build/host/libbearssl.a -o $@
+.PHONY: $(patsubst test/%.c,run-%,$(BENCH))
+
+lint:
+	@test/setup.sh lint
+	@test/run-lint.sh "$(LANG_FLAGS)" $(SRC)
+
+format:
+	@test/setup.sh lint
+	$(Q)clang-format -i $(SRC) $(HDR) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH)
+
+clean:
+	rm -rf build weir
+distclean: clean
+	rm -rf vendor/bearssl vendor/jsmn
+
+help:
+	@echo 'make              build ./weir: one static binary'
+	@echo 'make setup        install what the tests need (apt packages, Python and Node clients in build/tools)'
+	@echo 'make demo         build and show failover with the built-in providers'
+	@echo 'make test         everything below that decides whether weir is good: setup, check, check-asan, e2e'
+	@echo 'make check        unit tests, flow tests, headers alone, layer rule      (K=json: only these)'
+	@echo 'make check-asan   the same under the address and undefined-behaviour sanitizers'
+	@echo 'make valgrind     unit tests under valgrind'
+	@echo 'make e2e          the real binary with real clients and servers          (K=replay: only these)'
+	@echo 'make static       verify that ./weir needs no interpreter'
+	@echo 'make check-warnings  gcc and clang with every warning an error'
+	@echo 'make lint         clang-tidy, cppcheck, gcc -fanalyzer, banned calls'
+	@echo 'make cov          line coverage of src/ by all tests'
+	@echo 'make bench        micro benches'
+	@echo 'make format       clang-format'
+	@echo 'make clean        remove build/ and weir;  distclean: and the fetched sources'
+
+.PHONY: all setup demo check check-steps check-asan check-asan-steps valgrind valgrind-steps run-headers run-layers e2e \
+  test static check-warnings cov cov-steps run-cov-e2e bench lint format clean distclean help

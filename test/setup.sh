@@ -1,0 +1,75 @@
+#!/bin/sh
+# setup.sh build|test|lint: installs what is missing, quick when nothing is.
+#   build  what `make` needs: compiler, musl, unpackers
+#   test   also the programs the tests run, and the official clients into build/tools (or $WEIR_TOOLS)
+#   lint   clang-tidy, cppcheck, clang-format
+set -eu
+cd "$(dirname "$0")/.."
+what=${1:-test}
+tools=${WEIR_TOOLS:-build/tools}
+
+has() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
+
+missing=
+need() { has "$1" || missing="$missing $2"; }
+need gcc gcc
+need ar binutils
+need xz xz-utils
+case $(gcc -dumpmachine 2>/dev/null || true) in *musl*) ;; *) need musl-gcc musl-tools ;; esac
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+if [ "$what" = test ]; then
+	need clang clang
+	need valgrind valgrind
+	need openssl openssl
+	need curl curl
+	need nginx nginx-light
+	need haproxy haproxy
+	need node nodejs
+	need npm npm
+	need python3 python3
+	python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+elif [ "$what" = lint ]; then
+	need clang-tidy clang-tidy
+	need clang-format clang-format
+	need cppcheck cppcheck
+fi
+if [ -n "$missing" ]; then
+	root=
+	if [ "$(id -u)" -ne 0 ]; then
+		has sudo || { echo "setup: please install as root:$missing" >&2; exit 1; }
+		root=sudo
+	fi
+	has apt-get || { echo "setup: no apt-get here, please install:$missing" >&2; exit 1; }
+	echo "installing:$missing"
+	log=$(mktemp)
+	# Servers that a package starts by itself would only be in the way of the tests.
+	if ! { $root apt-get -qq update && $root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+		apt-get -qq install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		echo "setup: could not install:$missing" >&2
+		exit 1
+	fi
+	rm -f "$log"
+fi
+[ "$what" = test ] || exit 0
+
+# The clients, pinned.  A stamp holds the hash of the pins, so that a change of theirs installs anew.
+stamp() { cat "$@" | sha256sum | cut -d' ' -f1; }
+quietly() { "$@" >"$tools/setup.log" 2>&1 || { cat "$tools/setup.log" >&2; exit 1; }; }
+mkdir -p "$tools"
+want=$(stamp test/e2e/requirements.txt)
+if [ "$(cat "$tools/venv/stamp" 2>/dev/null)" != "$want" ]; then
+	rm -rf "$tools/venv"
+	quietly python3 -m venv "$tools/venv"
+	quietly "$tools/venv/bin/python" -m pip install -q --disable-pip-version-check -r test/e2e/requirements.txt
+	echo "$want" >"$tools/venv/stamp"
+fi
+want=$(stamp test/e2e/node/package.json test/e2e/node/package-lock.json)
+if [ "$(cat "$tools/node/stamp" 2>/dev/null)" != "$want" ]; then
+	rm -rf "$tools/node"
+	mkdir -p "$tools/node"
+	cp test/e2e/node/package.json test/e2e/node/package-lock.json "$tools/node/"
+	quietly npm --prefix "$tools/node" ci --no-audit --no-fund --ignore-scripts
+	echo "$want" >"$tools/node/stamp"
+fi
