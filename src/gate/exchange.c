@@ -50,7 +50,9 @@ void xchg_enter(struct xchg *x, enum xchg_state to)
 {
     must(edges[x->state] & (1u << to));
     x->state = to;
-    if (!xchg_queued(x)) /* else it watches the client take what is queued */
+    if (xchg_queued(x))
+        timer_arm(&x->timer, clock_ms() + WRITE_STALL_MS); /* it watches the client take what is queued */
+    else
         timer_disarm(&x->timer);
 }
 
@@ -90,6 +92,11 @@ bool xchg_send(struct xchg *x, const struct slice *piece, int n)
         x->bytes_out += piece[i].n;
     if (!xchg_queued(x) && conn_write(x->conn, piece, n, &took, &f) == IO_FAILED)
         return false;
+    if (x->out_off && x->out_off >= x->out.len / 2) { /* a client that is always a little behind must not make the queue grow */
+        memmove(x->out.p, x->out.p + x->out_off, xchg_queued(x));
+        x->out.len -= x->out_off;
+        x->out_off = 0;
+    }
     for (int i = 0; i < n; i++) {
         if (took >= piece[i].n) {
             took -= piece[i].n;
@@ -117,7 +124,7 @@ static void drop_attempts(struct xchg *x, const char *why)
                      fault_make(FAULT_CANCELLED, 0, why), -1, up->started_ms, clock_ms());
         upstream_drop(&x->up[i]);
     }
-    upstream_drop(&x->winner);
+    relay_let_go(x);
 }
 
 /* Leaves the log line and makes the struct ready for the next request. */
@@ -560,6 +567,7 @@ void xchg_open(int fd, const struct addr *peer)
     arena_init(&x->arena, &mem_source, XCHG_ARENA_BLOCK, XCHG_ARENA_MAX);
     defer_init(&x->defer, reap);
     timer_init(&x->timer, on_timer);
+    timer_arm(&x->timer, clock_ms() + HEAD_DEADLINE_MS); /* covers the TLS handshake */
     x->client_events = SYS_IN; /* a client that has connected has usually sent already: one wake-up saved */
     xchg_run(x, NEWS_CLIENT);
 }

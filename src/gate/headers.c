@@ -62,6 +62,9 @@ static bool crosses(const struct http_field *f, uint8_t direction)
 {
     if (f->id != HTTP_OTHER)
         return !(rules[f->id] & direction);
+    /* Some servers read Content_Length as Content-Length (H-13). No API has such a name. */
+    if (direction == DROP_UP && slice_find_char(f->name, '_') >= 0)
+        return false;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if ((prefixes[i].rule & direction) && slice_starts_nocase(f->name, prefixes[i].prefix))
             return false;

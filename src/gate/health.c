@@ -26,7 +26,7 @@ struct cool {
 };
 
 struct pair {
-    uint64_t hash; /* of key index and folded model, seeded; 64 bits make a mix-up a non-event */
+    uint64_t hash; /* of key and folded model, seeded; 64 bits make a mix-up a non-event */
     struct cool cool;
     bool used;
 };
@@ -44,11 +44,23 @@ struct health {
     int64_t pairs_well_from_ms; /* no pair cools at or after this */
     uint32_t open_origins;
     uint32_t nkeys, norigins, nsteps;
+    /* What a key or origin is, apart from its place in one snapshot: for health_adopt. A key whose value was rotated is
+     * another one. */
+    uint64_t *key_identity, *origin_identity;
     struct cool *key;
     struct origin *origin;
     struct pair *pair;
     uint32_t *turn;
 };
+
+static void identify(struct health *h, const struct conf *c)
+{
+    for (uint32_t i = 0; i < c->ncredentials; i++)
+        h->key_identity[i] = hash_bytes(c->credential[i].value, hash_bytes(c->credential[i].id, 0));
+    for (uint32_t i = 0; i < c->nproviders; i++)
+        h->origin_identity[c->provider[i].origin] =
+            hash_bytes(c->provider[i].base.host, c->provider[i].base.port * 2u + c->provider[i].base.https);
+}
 
 struct health *health_create(struct arena *a, const struct conf *c, uint64_t seed, bool enabled)
 {
@@ -63,12 +75,57 @@ struct health *health_create(struct arena *a, const struct conf *c, uint64_t see
         .nkeys = c->ncredentials,
         .norigins = c->norigins,
         .nsteps = c->nsteps,
+        .key_identity = arena_zero(a, c->ncredentials, sizeof(*h->key_identity)),
+        .origin_identity = arena_zero(a, c->norigins, sizeof(*h->origin_identity)),
         .key = arena_zero(a, c->ncredentials, sizeof(*h->key)),
         .origin = arena_zero(a, c->norigins, sizeof(*h->origin)),
         .pair = arena_zero(a, HEALTH_PAIRS, sizeof(*h->pair)),
         .turn = arena_zero(a, c->nsteps, sizeof(*h->turn)),
     };
-    return arena_overflowed(a) ? NULL : h;
+    if (arena_overflowed(a))
+        return NULL;
+    identify(h, c);
+    return h;
+}
+
+/* Where an identity went; nearly always to the same place, so that is looked at first. -1: gone. */
+static ptrdiff_t same_one(const uint64_t *identity, uint32_t n, uint64_t wanted, uint32_t guess)
+{
+    if (guess < n && identity[guess] == wanted)
+        return guess;
+    for (uint32_t i = 0; i < n; i++)
+        if (identity[i] == wanted)
+            return i;
+    return -1;
+}
+
+void health_adopt(struct health *h, const struct health *old)
+{
+    h->seed = old->seed; /* pairs are known by their hashes alone */
+    if (!h->enabled || !old->enabled)
+        return;
+    memcpy(h->pair, old->pair, HEALTH_PAIRS * sizeof(*h->pair));
+    h->pairs_well_from_ms = old->pairs_well_from_ms;
+    h->well_from_ms = old->well_from_ms;
+    for (uint32_t i = 0; i < old->nkeys; i++) {
+        ptrdiff_t at = -1;
+
+        if (old->key[i].stated_ms || old->key[i].guessed_ms)
+            at = same_one(h->key_identity, h->nkeys, old->key_identity[i], i);
+        if (at >= 0)
+            h->key[at] = old->key[i];
+    }
+    for (uint32_t i = 0; i < old->norigins; i++) {
+        ptrdiff_t at = -1;
+
+        if (old->origin[i].fails)
+            at = same_one(h->origin_identity, h->norigins, old->origin_identity[i], i);
+        if (at < 0)
+            continue;
+        h->origin[at] = old->origin[i];
+        h->origin[at].probing = false; /* the old snapshot's requests report there */
+        h->open_origins += h->origin[at].open;
+    }
 }
 
 /* splitmix64: good enough to spread load and jitter, and nothing secret hangs on it. */
@@ -96,7 +153,7 @@ static uint64_t pair_hash(const struct health *h, const struct credential *key, 
 
     for (size_t i = 0; i < n; i++)
         folded[i] = ascii_lower(model.p[i]);
-    return hash_bytes(slice_make(folded, n), h->seed + key->index * 0x9e3779b97f4a7c15u);
+    return hash_bytes(slice_make(folded, n), h->seed ^ h->key_identity[key->index]);
 }
 
 static struct pair *pair_find(const struct health *h, uint64_t hash)

@@ -32,6 +32,9 @@ enum health_state {
 
 /* Sized for one snapshot. seed drives the jitter (+-20 %). enabled false: every question answers WELL. NULL: no room. */
 struct health *health_create(struct arena *a, const struct conf *c, uint64_t seed, bool enabled);
+/* Takes over what an older snapshot's table knows about keys (same id and value), pairs and origins that still exist. For a
+ * reload, right after health_create: a new configuration must not make a provider's stated time forgotten. */
+void health_adopt(struct health *h, const struct health *old);
 
 /* State of an attempt's target now; *until_ms is when it ends (0 when well). Looks at key, pair and origin, worst wins. */
 enum health_state health_ask(struct health *h, const struct credential *key, struct slice model, int64_t now_ms,

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/sha256.h"
-#include "gate/ask.h"
+#include "gate/request.h"
 #include "gate/headers.h"
 #include "gate/reply.h"
 #include "gate/route.h"
@@ -38,6 +38,15 @@ static bool keep(struct xchg *x, const struct feed *f, size_t used)
     return true;
 }
 
+static void compact(struct xchg *x)
+{
+    if (!x->in_off)
+        return;
+    x->in.len -= x->in_off;
+    memmove(x->in.p, x->in.p + x->in_off, x->in.len);
+    x->in_off = 0;
+}
+
 /* One read. IO_FAILED: the client is gone. */
 static enum io read_more(struct xchg *x, struct feed *f)
 {
@@ -53,11 +62,7 @@ static enum io read_more(struct xchg *x, struct feed *f)
         to = loop_scratch();
         f->scratch = true;
     } else {
-        if (x->in_off) {
-            memmove(x->in.p, x->in.p + x->in_off, f->n);
-            x->in.len = f->n;
-            x->in_off = 0;
-        }
+        compact(x);
         if (f->scratch && !block_add(&x->in, f->p, f->n))
             return IO_FAILED;
         if (!block_room(&x->in, CLIENT_READ / 4))
@@ -97,6 +102,7 @@ bool intake_watch(struct xchg *x)
         return true;
     if (x->client_events & SYS_GONE)
         return false; /* also a half-close: tokens cost money, and no SDK does that while it waits (L-44) */
+    compact(x);
     if (!block_room(&x->in, CLIENT_READ / 4))
         return false;
     io = conn_read(x->conn, x->in.p + x->in.len, x->in.cap - x->in.len, &got, &fault);
@@ -191,8 +197,6 @@ static void answer_local(struct xchg *x, const struct http_request *r, enum rout
     if (r->method != HTTP_GET && r->method != HTTP_HEAD)
         reply_refuse(x, REFUSAL_METHOD_NOT_ALLOWED, (struct refusal_detail){.retry_after_s = -1, .allow = "GET, HEAD"},
                      "This path takes GET only.");
-    else if (r->framing == HTTP_CHUNKED || (r->framing == HTTP_LENGTH && r->length))
-        reply_refuse(x, REFUSAL_BAD_HTTP, no_retry, "A GET request may not carry a body here.");
     else if (kind == AT_HEALTHZ || kind == AT_READYZ)
         reply_health(x, kind == AT_READYZ);
     else if (authenticate(x, r))
@@ -246,7 +250,7 @@ static enum intake no_memory(struct xchg *x)
     return INTAKE_ANSWERED;
 }
 
-static enum intake route(struct xchg *x, const struct ask *ask)
+static enum intake route(struct xchg *x, const struct request_asks *ask)
 {
     struct route_ask q = {.conf = x->world->conf,
                           .key = x->key,
@@ -291,8 +295,8 @@ static enum intake route(struct xchg *x, const struct ask *ask)
 /* The whole body is here and passed the check, up to its end. */
 static enum intake body_complete(struct xchg *x, struct json_check *c)
 {
-    struct ask ask;
-    struct ask_error e;
+    struct request_asks ask;
+    struct request_error e;
 
     x->unread = false;
     if (json_check_end(c) != PARSE_DONE)
@@ -313,7 +317,7 @@ static enum intake body_complete(struct xchg *x, struct json_check *c)
             return no_memory(x);
         memcpy(x->member, c->member, c->members * sizeof *x->member);
     }
-    if (!ask_read(slice_make(x->text.p, x->text.len), x->member, x->nmembers, &x->arena, &ask, &e)) {
+    if (!request_read(slice_make(x->text.p, x->text.len), x->member, x->nmembers, &x->arena, &ask, &e)) {
         reply_refuse(x, REFUSAL_INVALID_REQUEST, (struct refusal_detail){.retry_after_s = -1, .param = e.param}, "%s", e.text);
         return INTAKE_ANSWERED;
     }
@@ -492,7 +496,12 @@ static enum intake parsed(struct xchg *x, const struct http_request *r, struct f
     begin_request(x, r);
     /* Refused by the head alone: when all of the body is here it is skipped and the connection lives on, else it must end. */
     x->unread = r->framing == HTTP_CHUNKED || body > f->n - r->head_len;
-    if (kind == AT_SURFACE) {
+    if (r->method != HTTP_POST && r->method != HTTP_PUT && r->method != HTTP_PATCH &&
+        (r->framing == HTTP_CHUNKED || body)) {
+        x->unread = true; /* a body where none belongs: whoever reads it otherwise must not get a second request out of it (H-20) */
+        reply_refuse(x, REFUSAL_BAD_HTTP, no_retry, "A %.*s request may not carry a body. The connection closes.",
+                     (int)slice_first(r->method_text, 16).n, r->method_text.p);
+    } else if (kind == AT_SURFACE) {
         if (accept_surface(x, r)) {
             x->unread = true; /* until the body is whole */
             x->forward = headers_forward(r, &x->arena, &x->has_anthropic_version);

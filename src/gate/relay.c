@@ -88,6 +88,35 @@ static void client_lost(struct xchg *x)
 
 /* ---- Ends ---- */
 
+static void keep_usage(struct xchg *x)
+{
+    const struct upstream *up = x->winner;
+
+    if (!up || !up->streaming)
+        return;
+    x->usage = up->llm.usage;
+    memcpy(x->stop_reason, up->llm.stop_reason, sizeof x->stop_reason);
+}
+
+void relay_let_go(struct xchg *x)
+{
+    keep_usage(x);
+    upstream_drop(&x->winner);
+}
+
+/* The error event, if one is due, has been queued: nothing more will be read from this attempt. */
+static void cut_over(struct xchg *x)
+{
+    enum xchg_end end = x->winner ? END_CUT : END_ERROR;
+
+    x->keep_alive = false;
+    trace_cut(x, OUTCOME_CUT);
+    if (x->winner)
+        x->winner->poolable = false;
+    relay_let_go(x);
+    leave(x, end);
+}
+
 void relay_cut(struct xchg *x, const char *code, const char *message)
 {
     char text[2048], chunk[2048 + 8];
@@ -104,18 +133,13 @@ void relay_cut(struct xchg *x, const char *code, const char *message)
             lead = 2;
         }
         memcpy(chunk + lead, text, n);
-        x->keep_alive = false;
         if (!send_body(x, slice_make(NULL, 0), slice_make(chunk, lead + n), false)) {
             client_lost(x);
             return;
         }
     }
-    x->keep_alive = false;
     x->refusal = code;
-    trace_cut(x, OUTCOME_CUT);
-    if (x->winner)
-        x->winner->poolable = false;
-    leave(x, x->winner ? END_CUT : END_ERROR);
+    cut_over(x);
 }
 
 /* The stream's events are all with the client. */
@@ -123,8 +147,7 @@ static void stream_complete(struct xchg *x)
 {
     struct upstream *up = x->winner;
 
-    x->usage = up->llm.usage;
-    memcpy(x->stop_reason, up->llm.stop_reason, sizeof x->stop_reason);
+    keep_usage(x);
     if (!send_body(x, slice_make(NULL, 0), slice_make(NULL, 0), true)) {
         client_lost(x);
         return;
@@ -147,10 +170,12 @@ static bool forward_events(struct xchg *x, struct slice head)
     bool ok;
 
     if (body.n - n >= EVENT_TAIL_MAX) {
+        struct arena scratch;
+
+        gate_scratch(&scratch);
+        (void)llm_stream_piece(&up->llm, slice_from(body, n), false, &scratch);
         n = body.n;
         up->tail_flowed = true;
-    } else if (n) {
-        up->tail_flowed = false;
     }
     if (!n && !head.n)
         return true;
@@ -159,28 +184,24 @@ static bool forward_events(struct xchg *x, struct slice head)
     return ok;
 }
 
-static void stream_error(struct xchg *x, struct slice error)
+/* An error event in mid-stream. It goes out itself when SDKs will raise on it, which is when its data is the error. GPUStack's `error:` field is
+ * not even seen by a correct parser, so there ours takes its place. Nothing behind it is forwarded. */
+static void stream_error(struct xchg *x, struct slice head)
 {
     struct upstream *up = x->winner;
-    struct slice body = upstream_body(up);
-    /* The event itself goes out when SDKs will raise on it: an event whose data is the error. GPUStack's `error:` field is not
-     * even seen by a correct parser, so there ours takes its place. */
-    bool native = slice_find(slice_first(body, up->scanned), SLICE("data:")) >= 0;
+    struct slice body = slice_first(upstream_body(up), up->scanned);
+    bool native = slice_find(slice_from(body, up->event_at), SLICE("data:")) >= 0;
 
-    (void)error;
+    if (!send_body(x, head, native ? body : slice_first(body, up->event_at), false)) {
+        client_lost(x);
+        return;
+    }
     if (!native) {
         relay_cut(x, "upstream_error", "The provider reported an error in mid-stream; the answer is incomplete.");
         return;
     }
-    if (!forward_events(x, slice_make(NULL, 0))) {
-        client_lost(x);
-        return;
-    }
-    x->keep_alive = false;
     x->refusal = "upstream_error";
-    up->poolable = false;
-    trace_cut(x, OUTCOME_CUT);
-    leave(x, END_CUT);
+    cut_over(x);
 }
 
 /* Looks at fresh bytes and hands them on. head goes before them when there is one. True: the stream goes on. */
@@ -191,11 +212,7 @@ static bool flow_events(struct xchg *x, struct slice head)
     enum up_scan seen = upstream_scan(up, true, &error);
 
     if (seen == UP_SCAN_ERROR) {
-        if (head.n && !send_body(x, head, slice_make(NULL, 0), false)) {
-            client_lost(x);
-            return false;
-        }
-        stream_error(x, error);
+        stream_error(x, head);
         return false;
     }
     if (!forward_events(x, head)) {
@@ -214,8 +231,8 @@ static bool flow_events(struct xchg *x, struct slice head)
         relay_cut(x, "stream_truncated", "The provider's stream ended before the answer was complete.");
         return false;
     }
-    /* What follows the last whole event: a final event whose blank line never came is whole when the stream ended honestly. */
-    if (upstream_body(up).n && !send_body(x, slice_make(NULL, 0), upstream_body(up), false)) {
+    /* What follows the last whole event: a final event whose blank line never came is whole when the framing ended cleanly. */
+    if (!up->broken && upstream_body(up).n && !send_body(x, slice_make(NULL, 0), upstream_body(up), false)) {
         client_lost(x);
         return false;
     }
@@ -246,6 +263,38 @@ static bool flow_plain(struct xchg *x, struct slice head)
 static bool flow(struct xchg *x, struct slice head)
 {
     return x->winner->streaming ? flow_events(x, head) : flow_plain(x, head);
+}
+
+/* The connection to the provider is of no more use; what came before that is still handed on. */
+static void broken(struct xchg *x, struct fault f)
+{
+    struct upstream *up = x->winner;
+
+    up->body_done = true; /* nothing more will come */
+    up->broken = true;
+    up->poolable = false;
+    if (up->streaming)
+        (void)flow_events(x, slice_make(NULL, 0)); /* ends as complete after its last event (F-110, F-113), else as cut */
+    else
+        relay_cut(x, f.kind == FAULT_PROTOCOL ? "upstream_error" : "stream_truncated", f.what);
+}
+
+/* The stream goes on: keep what waits for more bytes, and set the deadline for them. */
+static bool settle(struct xchg *x)
+{
+    struct upstream *up = x->winner;
+    const struct conf_gateway *t = &x->world->conf->gateway;
+
+    if (!upstream_retain(up)) {
+        broken(x, fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent"));
+        return false;
+    }
+    /* Behind a closing event that is not [DONE] something may still come, but nobody should wait long for it (F-112). */
+    if (up->streaming && (up->llm.seen & LLM_END))
+        timer_arm(&up->timer, clock_ms() + SLOW_END_MS);
+    else if (t->stream_idle_timeout_ms)
+        timer_arm(&up->timer, clock_ms() + t->stream_idle_timeout_ms);
+    return true;
 }
 
 /* ---- Commit ---- */
@@ -317,7 +366,7 @@ void relay_commit(struct xchg *x, struct upstream *up)
     xchg_enter(x, XCHG_RELAY);
     x->first_byte_ms = clock_ms();
     release_request(x);
-    if (flow(x, head))
+    if (flow(x, head) && settle(x))
         relay_pump(x);
 }
 
@@ -347,20 +396,6 @@ bool relay_heartbeat(struct xchg *x)
 }
 
 /* ---- The pump ---- */
-
-static void broken(struct xchg *x, struct fault f)
-{
-    struct upstream *up = x->winner;
-
-    up->body_done = true; /* nothing more will come */
-    up->poolable = false;
-    if (up->streaming && llm_stream_may_end(&up->llm)) {
-        stream_complete(x); /* the last event was there; only the framing's end is missing (F-110, F-113) */
-        return;
-    }
-    relay_cut(x, f.kind == FAULT_PROTOCOL ? "upstream_error" : "stream_truncated",
-              "The provider's answer broke off; what came is incomplete.");
-}
 
 void relay_pump(struct xchg *x)
 {
@@ -402,15 +437,6 @@ void relay_pump(struct xchg *x)
         broken(x, f);
         return;
     }
-    if (!flow(x, slice_make(NULL, 0)))
-        return;
-    if (!upstream_retain(up)) {
-        broken(x, fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent"));
-        return;
-    }
-    /* Behind a closing event that is not [DONE] something may still come, but nobody should wait long for it (F-112). */
-    if (up->streaming && (up->llm.seen & LLM_END))
-        timer_arm(&up->timer, clock_ms() + SLOW_END_MS);
-    else if (t->stream_idle_timeout_ms)
-        timer_arm(&up->timer, clock_ms() + t->stream_idle_timeout_ms);
+    if (flow(x, slice_make(NULL, 0)))
+        (void)settle(x);
 }

@@ -11,6 +11,8 @@ void relay_commit(struct xchg *x, struct upstream *up);
 void relay_pump(struct xchg *x);
 /* Sends SSE head and comment lines to a client that waits (gateway.streamHeartbeat). False: the client is gone. */
 MUST_USE bool relay_heartbeat(struct xchg *x);
+/* Lets go of the committed attempt, keeping what it told of usage. Harmless without one. */
+void relay_let_go(struct xchg *x);
 /* Ends a committed (or heartbeat-started) stream with one error event and then the connection's end. */
 void relay_cut(struct xchg *x, const char *code, const char *message);
 

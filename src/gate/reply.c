@@ -179,25 +179,43 @@ void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, co
 
 /* ---- When nothing is left ---- */
 
+/* The last attempt that was really made; those skipped at the end come behind it. */
+static const struct attempt_record *last_real(const struct xchg *x)
+{
+    uint32_t n = x->attempts.nrecords;
+
+    while (n > 1 && x->attempts.record[n - 1].outcome == OUTCOME_SKIPPED)
+        n--;
+    return n ? &x->attempts.record[n - 1] : NULL;
+}
+
 /* The last upstream answer as it came: status, body, safe headers. */
 static void pass_last(struct xchg *x)
 {
-    const struct attempt_record *r = &x->attempts.record[x->attempts.nrecords - 1];
+    const struct attempt_record *r = last_real(x);
     struct slice body = slice_make(x->last.p + x->last_head_len, x->last.len - x->last_head_len);
+    struct slice type;
+    unsigned status;
     struct http_out o;
     struct http_bad bad;
     size_t seen = 0;
 
     gate.parsed_for = NULL;
     must(http_response_parse(&gate.response, x->last.p, x->last_head_len, &seen, false, &bad) == PARSE_DONE);
-    begin(x, &o, gate.response.status);
-    headers_return(&o, &gate.response);
+    type = http_response_get(&gate.response, HTTP_CONTENT_TYPE);
+    /* An error inside a 200 gets the status it amounts to; a refusal by policy stays as it came. */
+    status = r->outcome == OUTCOME_CONTENT_POLICY || gate.response.status >= 400 ? gate.response.status : r->status;
+    begin(x, &o, status);
+    if (slice_starts_nocase(type, SLICE("text/event-stream")))
+        http_out_field(&o, SLICE("content-type"), SLICE("application/json")); /* the body is one event's data */
+    else
+        headers_return(&o, &gate.response);
     http_out_field(&o, SLICE("x-weir-provider"), r->key->provider->id);
     http_out_field(&o, SLICE("x-weir-model"), r->model);
     http_out_field(&o, SLICE("x-should-retry"), SLICE("false"));
     attempt_fields(x, &o);
     if (o.bad) {
-        begin(x, &o, gate.response.status);
+        begin(x, &o, status);
         http_out_field(&o, SLICE("content-type"), SLICE("application/json"));
     }
     finish(x, &o, body, END_ERROR);
@@ -208,8 +226,7 @@ void reply_exhausted(struct xchg *x)
 {
     struct attempts_end_state end = attempts_verdict(&x->attempts);
     struct refusal_detail d = {.retry_after_s = end.retry_after_s, .should_retry = end.should_retry, .with_attempts = true};
-    const struct attempt_record *last =
-        x->attempts.nrecords ? &x->attempts.record[x->attempts.nrecords - 1] : NULL;
+    const struct attempt_record *last = last_real(x);
 
     switch (end.verdict) {
     case VERDICT_PASS:

@@ -17,6 +17,12 @@ struct candidate {
     struct slice model;
 };
 
+/* Where a round-robin step starts in this request: the same for all its candidates, else two models and two keys would
+ * keep in step and the first model would always begin with the first key. */
+struct turn {
+    uint32_t step, start;
+};
+
 struct build {
     const struct route_ask *ask;
     const struct access_config *config;
@@ -28,6 +34,8 @@ struct build {
     uint32_t first_of_candidate; /* where the attempts of the present candidate begin */
     struct attempt_record skipped[CANDIDATES_MAX];
     uint32_t nskipped;
+    struct turn turn[ATTEMPTS_MAX];
+    uint32_t nturns;
 };
 
 bool route_allows(const struct access_config *config, const struct provider *p, struct slice model)
@@ -114,6 +122,19 @@ static void keys_add_random(struct build *b, const struct candidate *c, const st
         attempt_add(b, c, shuffled[i]);
 }
 
+static uint32_t turn_of(struct build *b, const struct step *s)
+{
+    struct turn t = {.step = s->index};
+
+    for (uint32_t i = 0; i < b->nturns; i++)
+        if (b->turn[i].step == s->index)
+            return b->turn[i].start;
+    t.start = health_round_robin(b->health, s->index) % s->nkeys;
+    if (b->nturns < ATTEMPTS_MAX)
+        b->turn[b->nturns++] = t;
+    return t.start;
+}
+
 static void step_add(struct build *b, const struct candidate *c, const struct step *s)
 {
     uint32_t start;
@@ -129,7 +150,7 @@ static void step_add(struct build *b, const struct candidate *c, const struct st
         keys_add(b, c, s->key, s->nkeys);
         break;
     case STRATEGY_ROUND_ROBIN:
-        start = health_round_robin(b->health, s->index) % s->nkeys;
+        start = turn_of(b, s);
         keys_add(b, c, s->key + start, s->nkeys - start);
         keys_add(b, c, s->key, start);
         break;
@@ -187,7 +208,7 @@ static enum route_result candidates_walk(struct build *b, struct slice *which)
     enum route_result result = ROUTE_NOT_ALLOWED;
 
     *which = b->candidate[0].model;
-    for (uint32_t i = 0; i < b->ncandidates; i++) {
+    for (uint32_t i = 0; i < b->ncandidates && b->nattempts < ATTEMPTS_MAX; i++) {
         const struct candidate *c = &b->candidate[i];
         uint32_t before = b->nattempts;
 
@@ -221,7 +242,7 @@ enum route_result route_build(const struct route_ask *ask, struct health *h, str
     b.ask = ask;
     b.config = ask->key ? ask->key->config : NULL;
     b.health = h;
-    b.ncandidates = b.nattempts = b.first_of_candidate = b.nskipped = 0;
+    b.ncandidates = b.nattempts = b.first_of_candidate = b.nskipped = b.nturns = 0;
     *q = (struct attempts){.single = ask->failover_off};
     *which = slice_make(NULL, 0);
 

@@ -2,6 +2,8 @@
  * the budget, so that a failure leaves no trace at the client. */
 #include "gate/upstream.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pool.h"
@@ -67,6 +69,7 @@ void upstream_consume(struct upstream *up, size_t n)
     forget_parsed(up);
     up->head_len = 0;
     up->scanned = up->scanned > n ? up->scanned - n : 0;
+    up->event_at = up->event_at > n ? up->event_at - n : 0;
     up->scan_at = up->scan_at > n ? up->scan_at - n : 0;
     if (up->view) {
         up->view += gone;
@@ -315,6 +318,15 @@ static void on_dialled(void *owner, int fd, const struct addr *peer, struct faul
 
     (void)peer;
     up->dial = NULL;
+    if (fd == -1 && (f.sys == EMFILE || f.sys == ENFILE) && !up->evicted && idle_evict()) {
+        struct dial *d;
+
+        up->evicted = true; /* the parked one's descriptor is ours now (L-02) */
+        d = dial_start(p->base.host, p->base.port, p->sim, on_dialled, up);
+        if (up->state == UP_DIAL)
+            up->dial = d;
+        return;
+    }
     if (fd == -1) {
         fail(up, OUTCOME_UNREACHABLE, f);
     } else if (p->base.https && !up->x->world->trust) {
@@ -523,11 +535,16 @@ static enum io read_once(struct upstream *up, size_t *got, struct fault *f)
     *got = 0;
     if (!(up->events & (SYS_IN | SYS_GONE)))
         return IO_PARKED;
+    if (!upstream_retain(up)) { /* a second read in one wake-up: the scratch is about to be written again */
+        *f = fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent");
+        return IO_FAILED;
+    }
     if (up->held.len) {
         if (!block_room(&up->held, READ_ROOM)) {
             *f = fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent");
             return IO_FAILED;
         }
+        forget_parsed(up); /* the block may have moved */
         to = up->held.p + up->held.len;
         cap = up->held.cap - up->held.len;
         cap = cap < READ_MAX ? cap : READ_MAX;
@@ -583,10 +600,15 @@ enum up_scan upstream_scan(struct upstream *up, bool committed, struct slice *er
             break;
         }
         up->scan_at += n;
+        up->event_at = up->scanned;
         raw = slice_make(body.p + up->scanned, up->scan_at - up->scanned);
         up->scanned = up->scan_at;
         gate_scratch(&scratch);
-        sign = llm_stream_event(&up->llm, raw, committed, &scratch, error);
+        if (up->tail_flowed) /* its beginning is with the client already: what stands here is the rest */
+            sign = llm_stream_piece(&up->llm, raw, true, &scratch);
+        else
+            sign = llm_stream_event(&up->llm, raw, committed, &scratch, error);
+        up->tail_flowed = false;
         if (sign & LLM_ERROR)
             return UP_SCAN_ERROR;
         if ((sign & LLM_BROKEN) && !committed)
@@ -609,8 +631,6 @@ static void verdict_to_result(struct upstream *up, const struct llm_verdict *v, 
                           .retry_after_ms = v->retry_after_ms,
                           .answered = answered};
 
-    if (up->body_done && !up->view && up->head_len == 0)
-        r.answered = false;
     fail_full(up, r);
 }
 
@@ -627,6 +647,23 @@ static void judge_error(struct upstream *up)
     verdict_to_result(up, &v, true);
 }
 
+/* Makes the error object of a stream's event the body of the held answer, in case it is what the client must get. False: no memory. */
+static bool keep_event(struct upstream *up, struct slice error)
+{
+    bool inside;
+
+    if (!upstream_retain(up))
+        return false;
+    inside = error.p >= up->held.p && error.p < up->held.p + up->held.cap;
+    up->held.len = up->head_len;
+    forget_parsed(up);
+    if (!inside)
+        return block_add(&up->held, error.p, error.n);
+    memmove(up->held.p + up->head_len, error.p, error.n);
+    up->held.len += error.n;
+    return true;
+}
+
 static void judge_event(struct upstream *up, struct slice error)
 {
     struct llm_verdict v;
@@ -641,7 +678,7 @@ static void judge_event(struct upstream *up, struct slice error)
     gate_scratch_more(&scratch);
     llm_classify_event(&v, up->attempt->key->provider->dialect, up->x->surface, upstream_head(up), error,
                        clock_wall_ms() / 1000, &scratch);
-    verdict_to_result(up, &v, false);
+    verdict_to_result(up, &v, keep_event(up, error));
 }
 
 static bool json_surface(enum surface s)
@@ -671,7 +708,7 @@ static void judge_plain(struct upstream *up)
         enter(up, UP_READY);
         return;
     }
-    verdict_to_result(up, &v, v.outcome == OUTCOME_REJECTED || v.outcome == OUTCOME_CONTENT_POLICY);
+    verdict_to_result(up, &v, true);
 }
 
 /* Whether the held start of a stream looks like one at all; asked when 64 KiB hold no content event. */
@@ -745,6 +782,10 @@ static void begin_answer(struct upstream *up, const struct http_response *r)
     up->poolable = r->keep_alive && up->sent_all;
     http_body_init(&up->body, r->framing, r->length);
     up->body_done = r->framing == HTTP_NO_BODY || (r->framing == HTTP_LENGTH && r->length == 0);
+    if (!up->sent_all && !conn_want(up->conn, true, false)) { /* an early answer: the rest of the request is not sent (RFC 9112 9.5) */
+        fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+        return;
+    }
     if (r->status >= 400) {
         enter(up, UP_ERROR);
     } else if (r->status >= 300) {
@@ -938,7 +979,6 @@ bool upstream_start(struct xchg *x, int place, struct attempt *a)
     if (x->wants_stream && t->first_token_timeout_ms)
         up->first_token_due_ms = up->started_ms + t->first_token_timeout_ms;
     timer_init(&up->timer, on_timer);
-    health_start(x->world->health, a->key, up->started_ms);
     up->conn = idle_take(up->pool_key);
     if (up->conn) {
         conn_hand_over(up->conn, on_news, up);

@@ -110,6 +110,9 @@ struct upstream {
     size_t head_len;
     size_t scanned;            /* body bytes known to be whole events */
     size_t scan_at;            /* body bytes the border scanner has seen */
+    size_t event_at;           /* where the event that ends at `scanned` begins */
+    bool broken;               /* the connection failed after commit */
+    bool evicted;              /* a parked connection was closed to make room for its descriptor */
     bool tail_flowed;          /* part of an unfinished event went to the client */
     struct up_result result;
 };

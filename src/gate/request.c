@@ -1,6 +1,6 @@
 /* The request body's members: one table of those the gateway acts on. A name that occurs twice, or in a spelling that only some parsers take for it, is
  * refused, so that what was checked here is what every provider reads (S-33...S-35). */
-#include "gate/ask.h"
+#include "gate/request.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static const struct slice acted_name[ACTED_COUNT] = {
     [MAX_OUTPUT_TOKENS] = {"max_output_tokens", 17},
 };
 
-__attribute__((format(printf, 3, 4))) static bool wrong(struct ask_error *e, const char *param, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool wrong(struct request_error *e, const char *param, const char *format, ...)
 {
     va_list ap;
 
@@ -62,7 +62,7 @@ static enum acted which(struct slice key, bool escaped, bool *exact)
 }
 
 /* A model's name: unescaped, bounded, printable. Copied, because it is told in the log when the body is long gone. */
-static bool read_name(struct slice raw, const char *param, struct arena *a, struct slice *out, struct ask_error *e)
+static bool read_name(struct slice raw, const char *param, struct arena *a, struct slice *out, struct request_error *e)
 {
     struct slice inside = slice_make(raw.p + 1, raw.n - 2);
 
@@ -83,7 +83,7 @@ static bool read_name(struct slice raw, const char *param, struct arena *a, stru
     return out->p || wrong(e, param, "There is no memory left for this request.");
 }
 
-static bool read_models(struct slice raw, struct arena *a, struct ask *out, struct ask_error *e)
+static bool read_models(struct slice raw, struct arena *a, struct request_asks *out, struct request_error *e)
 {
     struct json_doc d;
 
@@ -104,12 +104,12 @@ static bool read_models(struct slice raw, struct arena *a, struct ask *out, stru
     return true;
 }
 
-bool ask_read(struct slice text, const struct json_member *member, uint32_t n, struct arena *a, struct ask *out,
-              struct ask_error *e)
+bool request_read(struct slice text, const struct json_member *member, uint32_t n, struct arena *a, struct request_asks *out,
+              struct request_error *e)
 {
     int32_t at[ACTED_COUNT];
 
-    *out = (struct ask){.at_model = -1, .at_models = -1};
+    *out = (struct request_asks){.at_model = -1, .at_models = -1};
     for (int i = 0; i < ACTED_COUNT; i++)
         at[i] = -1;
     for (uint32_t i = 0; i < n; i++) {
