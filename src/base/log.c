@@ -1,4 +1,4 @@
-/* The log ring: see log.h. Invariant: [ring.from, ring.to) are whole lines, but for the first, which a short write may
+/* The log ring: see log.h. Invariant: [out.from, out.to) of the ring are whole lines, but for the first, which a short write may
  * have begun. */
 #include "base/log.h"
 
@@ -16,8 +16,9 @@ static struct {
     uint64_t dropped;
     struct timer flush;
     bool ready;
-    char ring[LOG_RING];
 } out = {.fd = 2, .level = LOG_INFO};
+
+static char ring[LOG_RING]; /* apart from the struct: only zeros cost nothing in the binary */
 
 static void on_flush(struct timer *t)
 {
@@ -29,6 +30,9 @@ void log_init(int fd, enum log_level level)
 {
     out.fd = fd;
     out.level = level;
+    /* A terminal is left alone: its flags are shared with the shell, and it is as good as never full. */
+    if (sys_is_pipe(fd))
+        (void)sys_set_nonblocking(fd);
     if (!out.ready)
         timer_init(&out.flush, on_flush);
     out.ready = true;
@@ -90,7 +94,7 @@ void log_flush(void)
     if (out.ready)
         timer_disarm(&out.flush);
     while (out.from < out.to) {
-        ssize_t n = sys_write(out.fd, out.ring + out.from, out.to - out.from);
+        ssize_t n = sys_write(out.fd, ring + out.from, out.to - out.from);
 
         if (n <= 0)
             break;
@@ -105,7 +109,7 @@ void log_flush(void)
 void log_line(struct slice object)
 {
     if (object.n + 1 > LOG_RING - out.to && out.from > 0) {
-        memmove(out.ring, out.ring + out.from, out.to - out.from);
+        memmove(ring, ring + out.from, out.to - out.from);
         out.to -= out.from;
         out.from = 0;
     }
@@ -113,9 +117,9 @@ void log_line(struct slice object)
         out.dropped++;
         return;
     }
-    memcpy(out.ring + out.to, object.p, object.n);
+    memcpy(ring + out.to, object.p, object.n);
     out.to += object.n;
-    out.ring[out.to++] = '\n';
+    ring[out.to++] = '\n';
     if (!out.ready || out.to - out.from >= LOG_FLUSH_AT)
         log_flush();
     else if (!timer_armed(&out.flush))

@@ -168,7 +168,8 @@ int sys_close(int fd)
 
 static uint32_t to_epoll(unsigned events)
 {
-    return (events & SYS_IN ? (uint32_t)EPOLLIN : 0) | (events & SYS_OUT ? (uint32_t)EPOLLOUT : 0) | EPOLLRDHUP;
+    return (events & SYS_IN ? (uint32_t)EPOLLIN : 0) | (events & SYS_OUT ? (uint32_t)EPOLLOUT : 0) |
+           (events & SYS_GONE ? (uint32_t)EPOLLRDHUP : 0);
 }
 
 int sys_poll_create(void)
@@ -187,9 +188,6 @@ int sys_poll_change(int poll_fd, int fd, unsigned events, uint64_t data)
 {
     struct epoll_event e = {.events = to_epoll(events), .data.u64 = data};
 
-    /* SYS_GONE unwanted too: a half-closed peer would otherwise wake us for ever. Errors always come. */
-    if (events == SYS_GONE)
-        e.events = 0;
     return epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &e);
 }
 
@@ -315,6 +313,13 @@ int sys_set_nonblocking(int fd)
     int flags = fcntl(fd, F_GETFL);
 
     return flags == -1 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+bool sys_is_pipe(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
 void sys_open_std_fds(void)

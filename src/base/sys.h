@@ -35,7 +35,8 @@ int sys_reset_on_close(int fd);                            /* SO_LINGER 0: the c
 int sys_close(int fd);                                     /* -1 is ignored */
 
 /* ---- Events ---- */
-enum { SYS_IN = 1, SYS_OUT = 2, SYS_GONE = 4 /* peer closed its writing half, reset, or error */ };
+/* SYS_GONE: the peer closed its writing half (told only to those who asked), or reset, or an error (told to all). */
+enum { SYS_IN = 1, SYS_OUT = 2, SYS_GONE = 4 };
 struct sys_event {
     uint64_t data;
     unsigned events; /* set of SYS_* */
@@ -61,6 +62,7 @@ ssize_t sys_write(int fd, const void *buf, size_t n);
 int64_t sys_file_size(int fd);                             /* -1: not a regular file */
 int64_t sys_file_mtime_ms(const char *path);               /* -1: none */
 int sys_set_nonblocking(int fd);
+bool sys_is_pipe(int fd);                                  /* a pipe or socket: writing to it may have to wait for a reader */
 void sys_open_std_fds(void);                               /* 0, 1, 2 to /dev/null where closed (L-34) */
 int sys_signal_fd(void);                                   /* blocks INT, TERM, HUP, USR1, USR2; ignores PIPE */
 int sys_signal_read(int fd);                               /* one signal number, 0 when none is waiting */

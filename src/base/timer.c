@@ -99,7 +99,7 @@ unsigned timers_run(int64_t now_ms, unsigned budget)
     while (count && heap[0]->heap_ms <= now_ms && fired < budget) {
         struct timer *t = heap[0];
 
-        if (t->due_ms > now_ms) {
+        if (t->due_ms > t->heap_ms) { /* it was moved later meanwhile; also keeps those due in order */
             t->heap_ms = t->due_ms;
             sift_down(0, t);
             continue;

@@ -186,8 +186,11 @@ static bool open_sim(struct conf *c)
     if (!sim_open(&port, &why))
         return refuse("the sim provider can't start", why);
     for (uint32_t i = 0; i < c->nproviders; i++)
-        if (c->provider[i].sim)
-            c->provider[i].base.port = port; /* the rest of its base URL is fixed: http://127.0.0.1/v1 */
+        if (c->provider[i].sim) {
+            c->provider[i].base = (struct url){
+                .host = SLICE("127.0.0.1"), .host_is_ip = true, .port = port, .port_given = true, .path = SLICE("/v1")};
+            c->provider[i].authority = SLICE("127.0.0.1"); /* the port is nobody's business there */
+        }
     return true;
 }
 

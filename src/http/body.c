@@ -74,7 +74,7 @@ static enum state size_done(struct http_body *b)
     b->digits = 0;
     if (b->left == 0)
         return ST_TRAILER;
-    if (b->framed > HTTP_FRAMING_FREE && b->framed / 3 > b->carried)
+    if (b->framed > HTTP_FRAMING_FREE && b->framed / 8 > b->carried)
         return bad(b, "chunks are mostly framing");
     return ST_DATA;
 }

@@ -28,7 +28,7 @@ void http_body_init(struct http_body *b, enum http_framing framing, uint64_t len
  * b->why set; *out bytes before it are good; it stays bad.
  * The verdict does not depend on how the input was split. Trailers are checked and dropped. Limits:
  * HTTP_CHUNK_EXT_MAX and HTTP_TRAILER_MAX bytes per body; and once framing has passed HTTP_FRAMING_FREE bytes, it may
- * be at most three times the payload (so one-byte chunks end after some 20,000 of them). */
+ * be at most eight times the payload (one-byte chunks have five times: slow, but legal). */
 enum parse http_body_decode(struct http_body *b, char *p, size_t n, size_t *used, size_t *out);
 
 enum { HTTP_FRAMING_FREE = 100 * 1024 }; /* picohttpparser's bound, which no honest sender has met */

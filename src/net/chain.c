@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "net/tls_words.h"
 
 enum {
     CACHE_CHAINS = 64,          /* upstreams times their certificates in rotation */
@@ -186,7 +187,7 @@ static unsigned collect_end_chain(const br_x509_class **ctx)
     struct chain *c = chain_of(ctx);
     struct cert leaf;
 
-    c->state = CHAIN_COMPLETE;
+    c->state = CHAIN_REFUSED;
     if (c->too_long || c->no_memory)
         return BR_ERR_X509_LIMIT_EXCEEDED;
     if (c->count == 0)
@@ -196,6 +197,7 @@ static unsigned collect_end_chain(const br_x509_class **ctx)
     if (leaf.key.kind == CERT_KEY_OTHER)
         return BR_ERR_X509_UNSUPPORTED;
     key_for_bearssl(&leaf.key, &c->pkey);
+    c->state = CHAIN_COMPLETE;
     return 0;
 }
 
@@ -217,6 +219,7 @@ void chain_init(struct chain *c, const struct trust *trust, struct slice host)
 {
     must(host.n > 0 && host.n <= HOST_MAX && !memchr(host.p, 0, host.n));
     memset(c, 0, offsetof(struct chain, check)); /* the validator initialises itself */
+    c->ec.count = 0;
     c->vtable = &chain_class;
     c->trust = trust;
     memcpy(c->host, host.p, host.n);
@@ -234,41 +237,10 @@ void chain_drop(struct chain *c)
 
 /* ---- Checking ---- */
 
-const char *chain_words(int code)
-{
-    switch (code) {
-    case BR_ERR_X509_EXPIRED: return "certificate expired";
-    case BR_ERR_X509_BAD_SERVER_NAME: return "certificate is for another name";
-    case BR_ERR_X509_NOT_TRUSTED: return "unknown CA";
-    case BR_ERR_X509_DN_MISMATCH: return "certificates in wrong order or one missing";
-    case BR_ERR_X509_CRITICAL_EXTENSION: return "certificate with a restriction we cannot check";
-    case BR_ERR_X509_NOT_CA: return "certificate issued by one that is no CA";
-    case BR_ERR_X509_FORBIDDEN_KEY_USAGE: return "certificate is not for servers";
-    case BR_ERR_X509_WEAK_PUBLIC_KEY: return "certificate key is too weak";
-    case BR_ERR_X509_BAD_SIGNATURE: return "certificate with a wrong signature";
-    case BR_ERR_X509_UNSUPPORTED: return "certificate of an unsupported kind (SHA-1, RSA-PSS or Ed25519)";
-    case BR_ERR_X509_LIMIT_EXCEEDED: return "certificate chain too long";
-    case BR_ERR_X509_EMPTY_CHAIN: return "server sent no certificate";
-    default: return "certificate is malformed";
-    }
-}
-
-uint8_t chain_alert(int code)
-{
-    switch (code) {
-    case BR_ERR_X509_EXPIRED: return 45;
-    case BR_ERR_X509_TIME_UNKNOWN: return 45;
-    case BR_ERR_X509_NOT_TRUSTED: return 48;
-    case BR_ERR_X509_UNSUPPORTED: return 43;
-    case BR_ERR_X509_BAD_SERVER_NAME: return 46;
-    default: return 42;
-    }
-}
-
 static enum io refuse(struct chain *c, int code, const char *what, struct fault *f)
 {
     c->state = CHAIN_REFUSED;
-    *f = fault_make(FAULT_TLS, code, what ? what : chain_words(code));
+    *f = fault_make(FAULT_TLS, code, what ? what : tls_words(code));
     return IO_FAILED;
 }
 
@@ -326,11 +298,21 @@ static void start_validator(struct chain *c, const struct cert *leaf, const stru
     for (unsigned i = 0; i < sizeof hashes / sizeof hashes[0]; i++)
         br_x509_minimal_set_hash(&c->check, hashes[i].id, hashes[i].hash);
     br_x509_minimal_set_rsa(&c->check, br_rsa_pkcs1_vrfy_get_default());
-    br_x509_minimal_set_ecdsa(&c->check, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
+    br_x509_minimal_set_ecdsa(&c->check, ec_steps_use(&c->ec), br_ecdsa_vrfy_asn1_get_default());
     br_x509_minimal_set_minrsa(&c->check, RSA_BYTES_MIN);
     br_x509_minimal_set_time(&c->check, (uint32_t)(now_s / 86400 + DAYS_TO_1970), (uint32_t)(now_s % 86400));
     c->check.vtable->start_chain(&c->check.vtable, c->ip.family ? NULL : c->host);
     c->fed = 0;
+}
+
+/* Reads the path's ends again: the validator keeps nothing that could be taken back. */
+static void restart_validator(struct chain *c, int64_t now_s)
+{
+    struct cert leaf, last;
+
+    must(cert_parse(cert_der(c, 0), &leaf) && cert_parse(cert_der(c, c->path_end), &last));
+    c->replayed = c->fed;
+    start_validator(c, &leaf, &last, now_s);
 }
 
 /* Finds the next path at or after certificate `from`, applies our rules to it and starts the validator. */
@@ -361,6 +343,7 @@ static enum io start_path(struct chain *c, unsigned from, int64_t now_s, struct 
             return refuse(c, BR_ERR_X509_WEAK_PUBLIC_KEY, NULL, f);
         if (i >= from && anchored(c, &cert, i == 0)) {
             c->path_end = i;
+            c->replayed = 0;
             start_validator(c, &leaf, &cert, now_s);
             c->state = CHAIN_CHECKING;
             return IO_PARKED;
@@ -384,16 +367,24 @@ static bool dates_still_good(struct chain *c, int64_t now_s)
     return true;
 }
 
-/* One certificate into the validator: at most the signature on the one before it and, at the path's end, its own. */
+/* One certificate into the validator: at most the signature on the one before it and, at the path's end, its own.
+ * Signatures by EC keys are only noted the first time; when they are computed, the validator starts over. */
 static enum io feed_one(struct chain *c, int64_t now_s, struct fault *f)
 {
     struct slice der = cert_der(c, c->fed++);
     const br_x509_class **ctx = &c->check.vtable;
     unsigned usages = 0;
 
+    (void)ec_steps_use(&c->ec);
     c->check.vtable->start_cert(ctx, (uint32_t)der.n);
     c->check.vtable->append(ctx, (const unsigned char *)der.p, der.n);
     c->check.vtable->end_cert(ctx);
+    if (c->ec.too_many)
+        return refuse(c, BR_ERR_X509_LIMIT_EXCEEDED, NULL, f);
+    if (c->ec.wanted) {
+        restart_validator(c, now_s);
+        return IO_PARKED;
+    }
     if (c->check.err == 0 && c->fed <= c->path_end)
         return IO_PARKED;
     int code = (int)c->check.vtable->end_chain(ctx);
@@ -405,17 +396,66 @@ static enum io feed_one(struct chain *c, int64_t now_s, struct fault *f)
     if (!(usages & BR_KEYTYPE_SIGN))
         return refuse(c, BR_ERR_X509_FORBIDDEN_KEY_USAGE, "certificate key may not sign", f);
     c->state = CHAIN_ACCEPTED;
+    c->ec.count = 0;
     cache_add(c);
+    return IO_DONE;
+}
+
+/* ---- The proof of the key ---- */
+
+static struct chain *selected;
+
+void chain_select(struct chain *c)
+{
+    selected = c;
+}
+
+uint32_t chain_note_proof(const br_ec_impl *impl, const void *hash, size_t hash_n, const br_ec_public_key *key,
+                          const void *sig, size_t sig_n)
+{
+    struct chain *c = selected;
+
+    (void)impl;
+    must(c && key == &c->pkey.key.ec);
+    if (c->state != CHAIN_ACCEPTED || hash_n > sizeof c->proof_hash || sig_n > sizeof c->proof)
+        return 0;
+    memcpy(c->proof_hash, hash, hash_n);
+    memcpy(c->proof, sig, sig_n);
+    c->proof_hash_n = hash_n;
+    c->proof_n = sig_n;
+    c->state = CHAIN_PROVING;
+    return 1;
+}
+
+static enum io prove(struct chain *c, struct fault *f)
+{
+    uint32_t good = br_ecdsa_vrfy_asn1_get_default()(ec_steps_use(&c->ec), c->proof_hash, c->proof_hash_n, &c->pkey.key.ec,
+                                                     c->proof, c->proof_n);
+
+    if (c->ec.wanted)
+        return IO_PARKED;
+    if (!good)
+        return refuse(c, BR_ERR_BAD_SIGNATURE, "server's key exchange has a wrong signature", f);
+    c->state = CHAIN_PROVED;
     return IO_DONE;
 }
 
 enum io chain_step(struct chain *c, struct fault *f)
 {
     int64_t now_s = clock_wall_ms() / 1000;
+    enum io r;
 
-    must(c->state == CHAIN_COMPLETE || c->state == CHAIN_CHECKING);
-    if (c->state == CHAIN_CHECKING)
-        return feed_one(c, now_s, f);
+    must(chain_is_due(c));
+    if (ec_steps_run(&c->ec))
+        return IO_PARKED;
+    if (c->state == CHAIN_PROVING)
+        return prove(c, f);
+    if (c->state == CHAIN_CHECKING) {
+        do /* what was fed before costs next to nothing now */
+            r = feed_one(c, now_s, f);
+        while (r == IO_PARKED && !ec_steps_waiting(&c->ec) && c->fed < c->replayed);
+        return r;
+    }
     cache_key(c);
     if (cache_has(c) && dates_still_good(c, now_s)) {
         cache.hits++;

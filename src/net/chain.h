@@ -2,7 +2,8 @@
  *
  * The TLS engine hands the certificates over in one synchronous callback, but checking them can take several
  * milliseconds. So the callback only collects them and says yes for the time being; tls.c then feeds the engine no
- * further byte and sends nothing until chain_step() has accepted the chain, one certificate per turn of the loop. */
+ * further byte and sends nothing until chain_step() has accepted the chain, a piece per turn of the loop. The signature by which
+ * the server proves that it has the leaf's key is treated alike. */
 #ifndef NET_CHAIN_H
 #define NET_CHAIN_H
 
@@ -17,6 +18,7 @@
 #include "base/slice.h"
 #include "net/addr.h"
 #include "net/cert.h"
+#include "net/ec_steps.h"
 #include "net/trust.h"
 
 enum {
@@ -31,6 +33,8 @@ enum chain_state {
     CHAIN_COMPLETE, /* all there: chain_step() is due */
     CHAIN_CHECKING, /* some certificates are checked */
     CHAIN_ACCEPTED,
+    CHAIN_PROVING,  /* the key exchange's signature is there: chain_step() is due again */
+    CHAIN_PROVED,   /* it is right. A server with an RSA key stays at ACCEPTED: its signature is checked by the engine */
     CHAIN_REFUSED,
 };
 
@@ -48,25 +52,33 @@ struct chain {
     bool too_long, no_memory;
     int64_t good_until_s;        /* epoch: first notAfter on the path */
     uint8_t key[32];             /* of the cache */
-    unsigned path_end, fed;      /* the path is certificate 0..path_end; so many are checked */
+    unsigned path_end, fed;      /* the path is certificate 0..path_end; so many were given to the validator */
+    unsigned replayed;           /* and so many before it had to start over */
     br_x509_pkey pkey;           /* of the leaf, pointing into data */
     br_x509_trust_anchor anchor[CHAIN_ANCHORS_MAX];
+    uint8_t proof_hash[64], proof[160]; /* of the key exchange */
+    size_t proof_hash_n, proof_n;
     br_x509_minimal_context check;
+    struct ec_steps ec;
 };
 
 /* host: lower case, no trailing dot, 1..HOST_MAX bytes, no NUL; a name or an IP literal. */
 void chain_init(struct chain *c, const struct trust *trust, struct slice host);
 /* Gives the memory back. Safe twice. */
 void chain_drop(struct chain *c);
-/* One certificate's worth of checking. IO_DONE: accepted. IO_PARKED: more to do, call again. Only in CHAIN_COMPLETE and
- * CHAIN_CHECKING. *f.sys is BearSSL's code where it has one. */
+/* To be called before the engine gets bytes: from here on its callbacks mean this chain. */
+void chain_select(struct chain *c);
+/* The engine's way of verifying the key exchange of a server with an EC key: notes it and says yes for now. */
+uint32_t chain_note_proof(const br_ec_impl *impl, const void *hash, size_t hash_n, const br_ec_public_key *key,
+                          const void *sig, size_t sig_n);
+/* Whether chain_step() is due: then nothing may go to the engine nor to the server. */
+static inline bool chain_is_due(const struct chain *c)
+{
+    return c->state == CHAIN_COMPLETE || c->state == CHAIN_CHECKING || c->state == CHAIN_PROVING;
+}
+/* A piece of checking, mostly below one millisecond. IO_DONE: accepted (proved). IO_PARKED: more to do, call again. Only
+ * when due. *f.sys is BearSSL's code where it has one. */
 enum io chain_step(struct chain *c, struct fault *f);
-/* For the engine: &c->vtable is what br_ssl_engine_set_x509 wants. Tests drive it too. */
-extern const br_x509_class chain_class;
-/* A refusal in plain words. */
-const char *chain_words(int code);
-/* TLS alert that fits a refusal (RFC 5246 7.2.2). */
-uint8_t chain_alert(int code);
 uint64_t chain_cache_hits(void);
 
 #endif

@@ -24,6 +24,8 @@ static void on_ready(struct watch *w, unsigned events)
 {
     struct conn *c = container_of(w, struct conn, watch);
 
+    if (events & SYS_GONE)
+        c->gone = true;
     c->news(c, events);
 }
 
@@ -38,7 +40,7 @@ struct conn *conn_open(int fd, struct tls *tls, conn_news_fn *news, void *owner)
 {
     struct conn *c = pool_take(&pool);
 
-    if (c && !loop_watch(&c->watch, fd, SYS_IN, on_ready)) {
+    if (c && !loop_watch(&c->watch, fd, SYS_IN | SYS_GONE, on_ready)) {
         pool_give(&pool, c);
         c = NULL;
     }
@@ -158,12 +160,11 @@ enum io conn_flush(struct conn *c, struct fault *f)
 
 bool conn_want(struct conn *c, bool read, bool write)
 {
-    unsigned want = (read ? (unsigned)SYS_IN : 0) | (write ? (unsigned)SYS_OUT : 0);
+    unsigned want = (read ? (unsigned)SYS_IN : 0) | (write ? (unsigned)SYS_OUT : 0) | (c->gone ? 0 : (unsigned)SYS_GONE);
 
     c->wants_read = read;
-    c->wants_write = write;
     if (c->tls) {
-        want = tls_wants(c->tls, read) | (write ? (unsigned)SYS_OUT : 0);
+        want = tls_wants(c->tls, read) | (write ? (unsigned)SYS_OUT : 0) | (c->gone ? 0 : (unsigned)SYS_GONE);
         if (read && tls_pending(c->tls))
             loop_defer(&c->again);
         else

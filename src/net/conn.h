@@ -27,7 +27,8 @@ struct conn {
     uint64_t pool_key;  /* net/idle.c: what it may be used for again; 0: nothing */
     int64_t parked_ms;
     int fd;
-    bool wants_read, wants_write;
+    bool wants_read;
+    bool gone;          /* the peer's end was announced: asking for it again would wake us for ever */
 };
 
 /* Room for `most` connections. */

@@ -653,6 +653,20 @@ static struct question *question_start(struct name *name)
 
 /* ---- The interface. ---- */
 
+void dns_use(const struct dns_servers *servers)
+{
+    dns.from_config = servers && servers->count > 0;
+    if (dns.from_config)
+        set_servers(servers);
+    if (dns.servers.timeout_ms == 0)
+        dns.servers.timeout_ms = TRY_MS;
+    if (dns.servers.attempts == 0 || dns.servers.attempts > 5)
+        dns.servers.attempts = 2;
+    dns.conf_mtime = -2;
+    dns.files_due_ms = 0;
+    look_at_files();
+}
+
 bool dns_init(const struct dns_servers *servers)
 {
     memset(&dns.counts, 0, sizeof dns.counts);
@@ -667,18 +681,10 @@ bool dns_init(const struct dns_servers *servers)
         list_init(&dns.name[i].waiters);
         list_push_back(&dns.lru, &dns.name[i].lru);
     }
-    dns.from_config = servers && servers->count > 0;
     memset(&dns.servers, 0, sizeof dns.servers);
-    if (dns.from_config)
-        set_servers(servers);
-    if (dns.servers.timeout_ms == 0)
-        dns.servers.timeout_ms = TRY_MS;
-    if (dns.servers.attempts == 0 || dns.servers.attempts > 5)
-        dns.servers.attempts = 2;
     dns.hosts_n = 0;
-    dns.conf_mtime = dns.hosts_mtime = -2; /* no file's time, not even of a missing one */
-    dns.files_due_ms = 0;
-    look_at_files();
+    dns.hosts_mtime = -2; /* no file's time, not even of a missing one */
+    dns_use(servers);
     return true;
 }
 

@@ -39,6 +39,8 @@ struct dns_ask {
  * they changed, looked at once per 5 s at most and only when a name must be asked for. Memory for the cache and questions is taken here.
  * The loop must be there. */
 MUST_USE bool dns_init(const struct dns_servers *servers);
+/* Other servers from now on, as dns_init takes them: for a reload of the config. The cache stays, running questions end as they began. */
+void dns_use(const struct dns_servers *servers);
 /* Other paths than /etc/resolv.conf and /etc/hosts, for tests; before dns_init. The texts are borrowed for ever. */
 void dns_files(const char *resolv_conf, const char *hosts);
 

@@ -18,7 +18,7 @@ enum {
     DNS_MSG_MAX = 4096,      /* a UDP answer; we advertise 1232, some servers do not listen */
     DNS_QUERY_MAX = 300,
     DNS_CHAIN_MAX = 16,      /* CNAMEs followed */
-    DNS_RECORDS_MAX = 256,   /* of an answer section that are looked at */
+    DNS_RECORDS_MAX = 128,   /* of an answer section that are looked at; keeps the worst message below 1 ms */
     DNS_SERVERS_MAX = 3,     /* as libc */
     DNS_ZONE_MAX = 16,       /* an interface name with its NUL */
 };

@@ -79,7 +79,11 @@ bool loop_want(struct watch *w, unsigned want)
     must(w->slot);
     if (want == w->want)
         return true;
-    if (sys_poll_change(loop.poll_fd, w->fd, want, (uint64_t)loop.slot[at].generation << 32 | at) == -1)
+    /* The kernel reports errors whatever it was asked, so one who wants nothing must not be in its set. */
+    if (want == 0 ? sys_poll_remove(loop.poll_fd, w->fd) == -1
+        : w->want == 0
+            ? sys_poll_add(loop.poll_fd, w->fd, want, (uint64_t)loop.slot[at].generation << 32 | at) == -1
+            : sys_poll_change(loop.poll_fd, w->fd, want, (uint64_t)loop.slot[at].generation << 32 | at) == -1)
         return false;
     w->want = want;
     return true;

@@ -32,9 +32,10 @@ struct defer {
 
 /* Room for max_watches descriptors. False with errno: no epoll or no memory. */
 MUST_USE bool loop_init(uint32_t max_watches);
-/* Starts watching fd (owned by the caller). SYS_GONE is always reported. False: no slot or kernel memory. */
+/* Starts watching fd (owned by the caller). Errors are reported as SYS_GONE in any case; a peer's half-close only when want has it.
+ * False: no slot or kernel memory. */
 MUST_USE bool loop_watch(struct watch *w, int fd, unsigned want, watch_fn *ready);
-/* Tells the kernel only when the set changed. False: the kernel refused (memory): treat the descriptor as failed. */
+/* Tells the kernel only when the set changed. The empty set is not even told of errors. False: the kernel refused (memory): treat the descriptor as failed. */
 MUST_USE bool loop_want(struct watch *w, unsigned want);
 /* Whether the batch of this turn holds an event for it that has not been (or is being) dispatched. */
 bool loop_has_news(const struct watch *w);

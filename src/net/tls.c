@@ -8,20 +8,21 @@
  * its check; application data flows only when the chain was accepted, or the session is one that we saved when it was.
  * Nothing here waits, and no memory but blocks of the budget is taken after tls_init.
  *
- * Touches four fields of br_ssl_engine_context that its header calls private (ixa, ixb, ibuf, chain); the version is
- * pinned and test/unit/tls_test.c cuts the stream at every byte. */
+ * Looks at fields of br_ssl_engine_context that its header calls private (ixa, ixb, chain, x509ctx); the version is pinned
+ * and test/unit/tls_test.c cuts the stream at every byte. */
 #include "net/tls.h"
 
 #include <errno.h>
 
 #include "bearssl.h"
 
-#include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "net/chain.h"
 #include "net/tls_identity.h"
+#include "net/tls_session.h"
+#include "net/tls_words.h"
 
 enum {
     IN_RECORD = BR_SSL_BUFSIZE_INPUT,
@@ -31,12 +32,11 @@ enum {
     FILL_MAX = 16320,         /* plaintext per record, so that two sealed ones fit GATHER_CAP */
     RECORD_ROOM = FILL_MAX + 64,
     RECV_MIN = 4096,
-    HELLO_PIECE = 64,         /* fed at once in a handshake: less than any ServerKeyExchange, so that one turn never does
-                                 a chain's signatures and the key exchange's as well */
+    HELLO_PIECE = 4,          /* fed at once in a handshake: ServerHelloDone has 4 bytes, so it can't be complete in the
+                                 piece that ends the message before it, and the engine, which answers it with our part of
+                                 the key exchange, is held in time when something is to be checked first */
     OUT_STASH_MAX = 131072,   /* a peer that provokes alerts and reads none */
     BARREN_MAX = 131072,      /* record bytes without one of plaintext: a flood of empty records */
-    SESSIONS = 128,           /* upstreams whose session is remembered */
-    SESSION_TTL_MS = 30 * 60000,
 };
 
 struct tls {
@@ -48,9 +48,11 @@ struct tls {
     uint32_t in_size, in_at, in_live, in_rest; /* live bytes belong at in_at of the engine's buffer; the rest is unread */
     uint32_t out_size, out_at, out_n;
     uint32_t barren;
-    bool started, offered, established, resumed, pending, dead, again;
+    bool started, offered, established, resumed, dead;
+    bool again;                    /* the handshake stopped only to give others their turn */
+    bool pending;                  /* what tls_pending says */
     struct fault fault;            /* when dead */
-    uint8_t session[16];           /* client: key of the session store */
+    struct session_key session;    /* client */
     struct tls *next_free;
 };
 
@@ -80,63 +82,17 @@ static struct {
     size_t gathered;
 } g;
 
-static struct {
-    uint8_t key[16];
-    int64_t until_ms;
-    br_ssl_session_parameters params;
-} session_store[SESSIONS];
-
-/* ---- Words for the engine's codes ---- */
-
-static const char *alert_words(int alert)
-{
-    switch (alert) {
-    case 10: return "peer saw an unexpected TLS message";
-    case 20: return "peer saw a damaged TLS record";
-    case 40: return "peer refused: nothing in common, or it wants a client certificate";
-    case 42: case 43: case 44: case 45: case 46: return "peer does not accept our certificate";
-    case 48: return "peer does not know our CA";
-    case 49: return "peer denied access";
-    case 70: return "server requires TLS 1.3";
-    case 80: return "peer has an internal TLS error";
-    case 112: return "server does not know this name";
-    case 116: return "server wants a client certificate";
-    case 120: return "server has no http/1.1";
-    default: return "peer ended TLS with an alert";
-    }
-}
+/* ---- Faults ---- */
 
 static struct fault engine_fault(const struct tls *t, int code)
 {
-    const char *what = "TLS protocol violation";
-    enum fault_kind kind = FAULT_TLS;
-
-    if (code >= BR_ERR_SEND_FATAL_ALERT) {
-        int alert = code - BR_ERR_SEND_FATAL_ALERT;
-        what = alert == 70 ? "peer offers no TLS 1.2" : alert == 120 ? "peer offers no http/1.1"
-             : alert == 40 ? "no cipher suite in common" : what;
-    } else if (code >= BR_ERR_RECV_FATAL_ALERT) {
-        what = alert_words(code - BR_ERR_RECV_FATAL_ALERT);
-    } else if (code >= BR_ERR_X509_OK) {
-        what = chain_words(code);
-        if (t->chain && t->chain->no_memory) {
-            kind = FAULT_NO_MEMORY;
-            what = "no memory for the certificates";
-        }
-    } else {
-        switch (code) {
-        case BR_ERR_UNSUPPORTED_VERSION: what = t->established ? what : "peer does not speak TLS"; break;
-        case BR_ERR_TOO_LARGE: case BR_ERR_BAD_LENGTH: what = "TLS record too long"; break;
-        case BR_ERR_BAD_MAC: what = "damaged TLS record"; break;
-        case BR_ERR_NO_RANDOM: kind = FAULT_LOCAL; what = "no entropy"; break;
-        case BR_ERR_BAD_SIGNATURE: what = "server's key exchange has a wrong signature"; break;
-        case BR_ERR_WRONG_KEY_USAGE: what = "certificate key may not sign"; break;
-        case BR_ERR_BAD_FINISHED: what = "TLS handshake was tampered with"; break;
-        case BR_ERR_BAD_CIPHER_SUITE: case BR_ERR_BAD_VERSION: what = "server chose what was not offered"; break;
-        default: break;
-        }
-    }
-    return fault_make(kind, code, what);
+    if (code == BR_ERR_NO_RANDOM)
+        return fault_make(FAULT_LOCAL, code, "no entropy");
+    if (t->chain && t->chain->no_memory)
+        return fault_make(FAULT_NO_MEMORY, code, "no memory for the certificates");
+    if (code == BR_ERR_UNSUPPORTED_VERSION && !t->established)
+        return fault_make(FAULT_TLS, code, "peer does not speak TLS");
+    return fault_make(FAULT_TLS, code, tls_words(code));
 }
 
 /* Every failure passes here: later calls repeat it. */
@@ -337,47 +293,6 @@ static bool feed(struct tls *t, size_t most)
     return true;
 }
 
-/* ---- Sessions of clients ---- */
-
-static void session_key(struct tls *t, const struct trust *trust, struct slice host, uint16_t port, uint64_t tag)
-{
-    br_sha256_context sha;
-    uint64_t parts[4] = {trust_serial(trust), tag, port, host.n};
-    uint8_t out[br_sha256_SIZE];
-
-    br_sha256_init(&sha);
-    br_sha256_update(&sha, parts, sizeof parts);
-    br_sha256_update(&sha, host.p, host.n);
-    br_sha256_out(&sha, out);
-    memcpy(t->session, out, sizeof t->session);
-}
-
-static br_ssl_session_parameters *session_find(const struct tls *t)
-{
-    unsigned at = t->session[0] % SESSIONS;
-
-    return session_store[at].until_ms > clock_ms() && memcmp(session_store[at].key, t->session, sizeof t->session) == 0
-               ? &session_store[at].params : NULL;
-}
-
-static void session_keep(const struct tls *t, int64_t good_until_s)
-{
-    unsigned at = t->session[0] % SESSIONS;
-    int64_t left_ms = good_until_s < INT64_MAX / 1000 ? good_until_s * 1000 - clock_wall_ms() : SESSION_TTL_MS;
-
-    if (t->eng->session.session_id_len == 0)
-        return;
-    br_ssl_engine_get_session_parameters(t->eng, &session_store[at].params);
-    memcpy(session_store[at].key, t->session, sizeof t->session);
-    session_store[at].until_ms = clock_ms() + (left_ms < SESSION_TTL_MS ? left_ms : SESSION_TTL_MS);
-}
-
-static void session_forget(const struct tls *t)
-{
-    if (session_find(t))
-        session_store[t->session[0] % SESSIONS].until_ms = 0;
-}
-
 /* ---- Opening and closing ---- */
 
 bool tls_init(uint32_t max_conns)
@@ -487,9 +402,9 @@ struct tls *tls_open_client(const struct trust *trust, struct slice host, uint16
     engine_setup(t->eng);
     br_ssl_engine_add_flags(t->eng, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
     br_ssl_engine_set_default_rsavrfy(t->eng);
-    br_ssl_engine_set_default_ecdsa(t->eng);
+    br_ssl_engine_set_ecdsa(t->eng, chain_note_proof);
     br_ssl_engine_set_x509(t->eng, &t->chain->vtable);
-    session_key(t, trust, host, port, session_tag);
+    t->session = session_key(trust, host, port, session_tag);
     if (!engine_seed(t->eng)) {
         *f = fault_make(FAULT_LOCAL, 0, "no entropy");
         slot_give(t);
@@ -544,7 +459,7 @@ static bool start(struct tls *t)
     t->started = true;
     if (t->id)
         return br_ssl_server_reset(&container_of(t, struct server_slot, t)->cc);
-    const br_ssl_session_parameters *old = session_find(t);
+    const br_ssl_session_parameters *old = session_find(&t->session);
     if (old) {
         br_ssl_engine_set_session_parameters(t->eng, old);
         t->offered = true;
@@ -561,11 +476,13 @@ static enum io finish(struct tls *t, int fd, struct fault *f)
 
     if (t->id) {
         t->resumed = t->eng->chain == NULL; /* set when the server picks a certificate to send */
-    } else if (t->chain->state == CHAIN_ACCEPTED) {
-        session_keep(t, t->chain->good_until_s);
-    } else {
-        must(t->chain->state == CHAIN_AWAITED && t->offered);
+    } else if (t->chain->state == CHAIN_PROVED ||
+               (t->chain->state == CHAIN_ACCEPTED && t->chain->pkey.key_type == BR_KEYTYPE_RSA)) {
+        session_keep(&t->session, t->eng, t->chain->good_until_s);
+    } else if (t->chain->state == CHAIN_AWAITED && t->offered) {
         t->resumed = true;
+    } else {
+        return fail(t, fault_make(FAULT_TLS, BR_ERR_UNEXPECTED, "TLS handshake without the server's certificate"), f);
     }
     if (!push(t, fd, &why)) /* still "during the handshake" */
         return fail(t, why, f);
@@ -589,15 +506,33 @@ static enum io refuse(struct tls *t, int fd, struct fault why, struct fault *f)
 
     if (t->chain && t->chain->state == CHAIN_REFUSED) {
         /* BearSSL keeps silent about certificates, so the alert is written here; up to ChangeCipherSpec it is plain. */
-        const uint8_t alert[] = {21, 3, 3, 0, 2, 2, chain_alert(why.sys)};
+        const uint8_t alert[] = {21, 3, 3, 0, 2, 2, tls_alert_for(why.sys)};
 
         memcpy(g.gather, alert, sizeof alert);
         g.gathered = sizeof alert;
     }
     (void)push(t, fd, &ignored);
     if (t->offered)
-        session_forget(t);
+        session_forget(&t->session);
     return fail(t, why, f);
+}
+
+/* IO_PARKED: enough for this turn. Steps that only look something up or note a signature go on at once. */
+static enum io check_chain(struct tls *t, struct fault *why)
+{
+    enum io r = IO_PARKED;
+
+    for (int steps = 3; r == IO_PARKED && steps > 0; steps--) {
+        bool heavy = ec_steps_waiting(&t->chain->ec) || t->chain->state == CHAIN_CHECKING;
+
+        r = chain_step(t->chain, why);
+        if (heavy && r != IO_FAILED) {
+            t->again = true;
+            return IO_PARKED;
+        }
+    }
+    t->again = r == IO_PARKED;
+    return r;
 }
 
 static enum io handshake_turns(struct tls *t, int fd, struct fault *f)
@@ -606,6 +541,14 @@ static enum io handshake_turns(struct tls *t, int fd, struct fault *f)
     bool eof;
 
     for (;;) {
+        if (t->chain && chain_is_due(t->chain)) {
+            enum io r = check_chain(t, &why);
+
+            if (r == IO_FAILED)
+                return refuse(t, fd, why, f);
+            if (r == IO_PARKED)
+                return IO_PARKED;
+        }
         if (!collect(t, fd, &why))
             return fail(t, why, f);
         unsigned state = br_ssl_engine_current_state(t->eng);
@@ -613,19 +556,6 @@ static enum io handshake_turns(struct tls *t, int fd, struct fault *f)
             int code = br_ssl_engine_last_error(t->eng);
 
             return refuse(t, fd, code ? engine_fault(t, code) : fault_make(FAULT_TLS, 0, "closed during TLS handshake"), f);
-        }
-        if (t->chain && (t->chain->state == CHAIN_COMPLETE || t->chain->state == CHAIN_CHECKING)) {
-            bool first = t->chain->state == CHAIN_COMPLETE;
-            enum io r = chain_step(t->chain, &why);
-
-            if (r == IO_DONE && first)
-                continue; /* known from before: nothing was computed */
-            if (r == IO_PARKED && first)
-                r = chain_step(t->chain, &why);
-            if (r == IO_FAILED)
-                return refuse(t, fd, why, f);
-            t->again = true; /* a certificate is enough for one turn */
-            return IO_PARKED;
         }
         if (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP))
             return finish(t, fd, f);
@@ -654,6 +584,7 @@ enum io tls_handshake(struct tls *t, int fd, struct fault *f)
         return IO_DONE;
     enter(t);
     t->again = false;
+    chain_select(t->chain);
     if (!t->started && !start(t))
         r = fail(t, engine_fault(t, br_ssl_engine_last_error(t->eng)), f);
     else
@@ -719,8 +650,10 @@ enum io tls_read(struct tls *t, int fd, void *buf, size_t cap, size_t *got, stru
     if (r == IO_FAILED)
         return r;
     /* Our answer to close_notify or to a wish to renegotiate. That the former can't be sent does not matter any more. */
-    if (!push(t, fd, &why) && br_ssl_engine_current_state(t->eng) != BR_SSL_CLOSED)
-        return fail(t, why, f), *got ? IO_DONE : IO_FAILED;
+    if (!push(t, fd, &why) && br_ssl_engine_current_state(t->eng) != BR_SSL_CLOSED) {
+        (void)fail(t, why, f);
+        return *got ? IO_DONE : IO_FAILED; /* what came is given first */
+    }
     if (!leave(t))
         return fail(t, fault_make(FAULT_NO_MEMORY, 0, "no memory for TLS records"), f);
     return r;

@@ -21,7 +21,7 @@ struct trust_anchor {
 /* All CERTIFICATE blocks of a PEM text (others are skipped); memory from the arena, which must outlive the set; the
  * text may go. Own base64 decoder and DER walk (BearSSL's take 23 ms for a system bundle, this 1 ms). NULL with *why when
  * none is usable. *skipped counts certificates that can't serve: damaged, or a key other than RSA-2048..4096 and the
- * NIST curves. why and skipped may be NULL. */
+ * NIST curves. Twins (same name and key) are kept once. why and skipped may be NULL. */
 struct trust *trust_load(struct slice pem, struct arena *a, unsigned *skipped, const char **why);
 unsigned trust_count(const struct trust *t);
 

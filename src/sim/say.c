@@ -12,7 +12,7 @@
 
 /* ---- Filling. ---- */
 
-static void put(struct pen *out, struct slice s)
+void pen_put(struct pen *out, struct slice s)
 {
     if (out->full || s.n > out->cap - out->n) {
         out->full = true;
@@ -44,7 +44,7 @@ static void put_number(struct pen *out, uint64_t v, unsigned digits)
         v /= 10;
         digits -= digits > 0;
     }
-    put(out, slice_make(text + at, sizeof text - at));
+    pen_put(out, slice_make(text + at, sizeof text - at));
 }
 
 static struct slice finish_reason(const struct say *s)
@@ -65,12 +65,12 @@ static void fill(struct say *s, struct pen *out, const char *template, struct sl
     for (const char *t = template; *t && !out->full; t++) {
         size_t plain = strcspn(t, "'$");
 
-        put(out, slice_make(t, plain));
+        pen_put(out, slice_make(t, plain));
         t += plain;
         if (*t == '\0')
             return;
         if (*t == '\'') {
-            put(out, SLICE("\""));
+            pen_put(out, SLICE("\""));
             continue;
         }
         switch (*++t) {
@@ -85,11 +85,11 @@ static void fill(struct say *s, struct pen *out, const char *template, struct sl
         case 'D': put_string(out, piece); break;
         case 'F': put_string(out, s->tool); break;
         case 'G': put_string(out, s->args); break;
-        case 'J': put(out, s->args); break;
+        case 'J': pen_put(out, s->args); break;
         case 'X': put_string(out, finish_reason(s)); break;
         case 'r': put_response(s, out, false); break;
         case 'R': put_response(s, out, true); break;
-        case 'U': put(out, s->usage ? SLICE(",\"usage\":null") : SLICE("")); break;
+        case 'U': pen_put(out, s->usage ? SLICE(",\"usage\":null") : SLICE("")); break;
         }
     }
 }
@@ -110,7 +110,7 @@ static void put_response(struct say *s, struct pen *out, bool over)
 
     fill(s, out, "{'id':'resp_sim$N','object':'response','created_at':$C,'status':$D,'background':false,'error':null,"
          "'incomplete_details':", slice_str(status));
-    put(out, over && s->cut_short ? SLICE("{\"reason\":\"max_output_tokens\"}") : SLICE("null"));
+    pen_put(out, over && s->cut_short ? SLICE("{\"reason\":\"max_output_tokens\"}") : SLICE("null"));
     fill(s, out, ",'instructions':null,'max_output_tokens':null,'model':$M,'output':[", nothing);
     if (over && s->tool.n)
         fill(s, out, CALL_ITEM("completed", "$G"), nothing);
@@ -123,7 +123,7 @@ static void put_response(struct say *s, struct pen *out, bool over)
         fill(s, out, "{'input_tokens':$I,'input_tokens_details':{'cached_tokens':0},'output_tokens':$O,"
              "'output_tokens_details':{'reasoning_tokens':0},'total_tokens':$A}", nothing);
     else
-        put(out, SLICE("null"));
+        pen_put(out, SLICE("null"));
     fill(s, out, ",'user':null,'metadata':{}}", nothing);
 }
 
@@ -271,15 +271,15 @@ void say_close(struct say *s, struct pen *out, bool done)
 
 void say_done(struct pen *out)
 {
-    put(out, SLICE("data: [DONE]\n\n"));
+    pen_put(out, SLICE("data: [DONE]\n\n"));
 }
 
 void say_ping(const struct say *s, struct pen *out)
 {
     if (s->surface == SURFACE_MESSAGES)
-        put(out, SLICE("event: ping\ndata: {\"type\": \"ping\"}\n\n"));
+        pen_put(out, SLICE("event: ping\ndata: {\"type\": \"ping\"}\n\n"));
     else
-        put(out, SLICE(": keep-alive\n\n"));
+        pen_put(out, SLICE(": keep-alive\n\n"));
 }
 
 /* ---- Errors. ---- */
@@ -291,8 +291,8 @@ static void put_openai_error(struct say *s, struct pen *out, const struct say_er
     if (e->code)
         put_string(out, slice_str(e->code));
     else
-        put(out, SLICE("null"));
-    put(out, SLICE("}}"));
+        pen_put(out, SLICE("null"));
+    pen_put(out, SLICE("}}"));
 }
 
 static void put_anthropic_error(struct say *s, struct pen *out, const struct say_error *e)
@@ -314,10 +314,10 @@ void say_error_event(struct say *s, struct pen *out, const struct say_error *e, 
     struct slice code = slice_str(e->code ? e->code : e->type);
 
     if (s->surface == SURFACE_MESSAGES) {
-        put(out, SLICE("event: error\ndata: "));
+        pen_put(out, SLICE("event: error\ndata: "));
         put_anthropic_error(s, out, e);
     } else if (s->surface != SURFACE_RESPONSES) {
-        put(out, SLICE("data: "));
+        pen_put(out, SLICE("data: "));
         put_openai_error(s, out, e);
     } else if (opened) {
         fill(s, out, "event: response.failed\ndata: {'type':'response.failed','sequence_number':$Q,'response':{'id':'resp_sim$N',"
@@ -327,7 +327,7 @@ void say_error_event(struct say *s, struct pen *out, const struct say_error *e, 
         fill(s, out, "event: error\ndata: {'type':'error','sequence_number':$Q,'code':$D", code);
         fill(s, out, ",'message':$D,'param':null}", slice_str(e->message));
     }
-    put(out, SLICE("\n\n"));
+    pen_put(out, SLICE("\n\n"));
 }
 
 /* ---- Plain answers. ---- */
@@ -344,7 +344,7 @@ static void put_embedding(struct say *s, struct pen *out, unsigned index)
     for (size_t i = 0; i < s->text.n; i++)
         hash = (hash ^ (uint8_t)s->text.p[i]) * 16777619u;
     if (!s->base64)
-        put(out, SLICE("["));
+        pen_put(out, SLICE("["));
     for (unsigned i = 0; i < 8; i++) {
         unsigned pick = hash >> (3 * i + 5) & 7;
 
@@ -352,27 +352,27 @@ static void put_embedding(struct say *s, struct pen *out, unsigned index)
         raw[4 * i + 3] = (uint8_t)(high[pick] >> 8);
         if (s->base64)
             continue;
-        put(out, i ? SLICE(",") : nothing);
-        put(out, slice_str(eighths[pick]));
+        pen_put(out, i ? SLICE(",") : nothing);
+        pen_put(out, slice_str(eighths[pick]));
     }
-    put(out, s->base64 ? SLICE("\"") : SLICE("]"));
+    pen_put(out, s->base64 ? SLICE("\"") : SLICE("]"));
     for (size_t i = 0; s->base64 && i < 33; i += 3) { /* 32 bytes and one of padding */
         char four[4] = {base64[raw[i] >> 2], base64[(raw[i] & 3) << 4 | raw[i + 1] >> 4], base64[(raw[i + 1] & 15) << 2 | raw[i + 2] >> 6],
                         i == 30 ? '=' : base64[raw[i + 2] & 63]};
-        put(out, slice_make(four, 4));
+        pen_put(out, slice_make(four, 4));
     }
-    put(out, s->base64 ? SLICE("\"") : nothing);
+    pen_put(out, s->base64 ? SLICE("\"") : nothing);
 }
 
 static void put_embeddings(struct say *s, struct pen *out)
 {
-    put(out, SLICE("{\"object\":\"list\",\"data\":["));
+    pen_put(out, SLICE("{\"object\":\"list\",\"data\":["));
     for (unsigned i = 0; i < s->inputs; i++) {
         fill(s, out, i ? ",{'object':'embedding','index':" : "{'object':'embedding','index':", nothing);
         put_number(out, i, 1);
-        put(out, SLICE(",\"embedding\":"));
+        pen_put(out, SLICE(",\"embedding\":"));
         put_embedding(s, out, i);
-        put(out, SLICE("}"));
+        pen_put(out, SLICE("}"));
     }
     fill(s, out, "],'model':$M,'usage':{'prompt_tokens':$I,'total_tokens':$I}}", nothing);
 }
@@ -383,9 +383,9 @@ static const char wave_head[44] = "RIFF\x0c\x04\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x4
 
 static void put_speech(struct pen *out)
 {
-    put(out, slice_make(wave_head, sizeof wave_head));
+    pen_put(out, slice_make(wave_head, sizeof wave_head));
     for (int i = 0; i < 100; i++)
-        put(out, SLICE("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"));
+        pen_put(out, SLICE("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"));
 }
 
 static const char *plain_template(const struct say *s)
@@ -445,9 +445,9 @@ void say_models(struct pen *out, const char *const *ids, size_t n, int64_t creat
 {
     struct say s = {.created_s = created_s};
 
-    put(out, SLICE("{\"object\":\"list\",\"data\":["));
+    pen_put(out, SLICE("{\"object\":\"list\",\"data\":["));
     for (size_t i = 0; i < n; i++)
         fill(&s, out, i ? ",{'id':$D,'object':'model','created':$C,'owned_by':'sim'}" : "{'id':$D,'object':'model','created':$C,'owned_by':'sim'}",
              slice_str(ids[i]));
-    put(out, SLICE("]}"));
+    pen_put(out, SLICE("]}"));
 }

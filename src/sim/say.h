@@ -17,6 +17,8 @@ struct pen {
     bool full; /* sticky: something did not fit; what stands there is not to be used */
 };
 
+void pen_put(struct pen *out, struct slice s);
+
 /* One answer: what it is about. The slices belong to whoever answers. */
 struct say {
     enum surface surface;

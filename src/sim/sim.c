@@ -217,9 +217,8 @@ static bool send_plain(struct client *c, unsigned status, struct slice type, con
     http_out_field_u64(&o, SLICE("content-length"), body->n);
     http_out_end(&o);
     must(!o.bad);
-    /* In one piece: two small sends are two packets. The body stands behind FRAME bytes, so the head goes first into the pen's tail. */
-    if (sent + o.n + body->n + FRAME > PEN_BYTES)
-        return send_bytes(c, head, o.n) && (c->out ? (client_reset(c), false) : send_bytes(c, body->p, sent));
+    /* In one piece: two small sends are two packets. */
+    must(o.n + sent <= PEN_BYTES);
     memmove(sim.pen + o.n, body->p, sent);
     memcpy(sim.pen, head, o.n);
     return send_bytes(c, sim.pen, o.n + sent);
@@ -397,8 +396,7 @@ static enum then step(struct client *c)
         act_list(&pen, clock_wall_ms() / 1000);
         return next_if(send_plain(c, 200, SLICE("application/json"), &pen, pen.n));
     }
-    must(!"a step that is in no table");
-    return THEN_GONE;
+    must_fail(__FILE__, __LINE__, "a letter that is no step");
 }
 
 /* The answer is out: the next request, or the end. */
@@ -500,7 +498,7 @@ static void take_body(struct client *c, char *p, size_t n)
         client_reset(c);
         return;
     }
-    memcpy(c->in + c->in_n, p, keep);
+    memmove(c->in + c->in_n, p, keep); /* right behind a head they are there already */
     c->in_n += keep;
     if (r == PARSE_MORE)
         return;
@@ -525,7 +523,6 @@ static void head_read(struct client *c, const struct http_request *r)
     c->in_n = 0;
     if (r->expect_continue && !send_bytes(c, "HTTP/1.1 100 Continue\r\n\r\n", 25))
         return;
-    /* Decoding moves bytes towards the front only, and keeping copies them to where they already are or before. */
     take_body(c, c->in, rest);
 }
 
