@@ -200,6 +200,15 @@ def stream_fate(case):
     return "empty"
 
 
+def only_an_error(body):
+    """Whether a plain 200 is an error object in disguise: then it is classed as one, and not as an answer."""
+    try:
+        obj = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(obj, dict) and bool(obj.get("error")) and not any(obj.get(k) for k in ("choices", "content", "output", "data"))
+
+
 # ---- errors: the class that a recorded error belongs to -----------------------------------------------------------
 BY_STATUS = {401: "auth", 403: "auth", 402: "quota", 404: "not_found", 408: "upstream_error", 429: "rate_limit"}
 

@@ -115,7 +115,7 @@ for version in (b"HTTP/1.2", b"HTTP/1.32", b"http/1.1", b"HTTP/01.1", b"HTTP/1.1
 case("H-42", "0.9", b"GET /\r\n\r\n", 400, 505)
 case("H-42", "h2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 505)
 case("H-43", "quote in the method", req(LENGTH, line=b'G"ET /v1/models HTTP/1.1'))
-case("H-43", "connect", b"CONNECT up.test:443 HTTP/1.1\r\n" + HOST + b"\r\n\r\n", 400, 405, 501)
+case("H-43", "connect", b"CONNECT up.test:443 HTTP/1.1\r\n" + HOST + b"\r\n\r\n", 400, 404, 405, 501)
 case("H-44", "absolute form of another host", req(LENGTH, line=b"POST http://evil.test/v1/chat/completions HTTP/1.1"))
 case("H-45", "authority form", req(LENGTH, line=b"POST gateway.test:80 HTTP/1.1"))
 case("H-45", "fragment", req(LENGTH, line=b"POST /v1/chat/completions#x HTTP/1.1"))
@@ -299,9 +299,12 @@ def test_json_kept_byte_for_byte(bench, i):
     weir, up = bench
     up.clear()
     body = JSON_KEPT[i].encode()
-    assert weir.call("/v1/chat/completions", body).status == 200
+    up.play = lambda r: fake.answer(200, dialects.Chat.plain())
+    try:
+        assert weir.call("/v1/chat/completions", body).status == 200
+    finally:
+        up.play = dialects.behave
     got = up.requests[0].body
-    assert json.loads(got)["model"] == "text" if i != 1 else b'"text"' in got
     want = body.replace(b'"up:text"', b'"text"', 1).replace(b'"up:\\u0074ext"', b'"text"', 1)
     assert got == want
 

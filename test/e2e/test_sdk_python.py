@@ -288,9 +288,9 @@ def test_anthropic_tool(ant, who, stream):
 
 
 def test_anthropic_headers_reach_upstream(bench, ant):
-    ant.beta.messages.create(model="anthropic:text", max_tokens=64, messages=SAY, betas=["tools-2024-04-04"])
+    ant.beta.messages.create(model="anthropic:text", max_tokens=64, messages=SAY, betas=["tools-2024-04-04"], extra_query={"beta": "true"})
     q = bench[1].requests[-1]
-    assert q.get("anthropic-beta") == "tools-2024-04-04" and q.get("anthropic-version") == "2023-06-01"
+    assert q.get("anthropic-beta") == "tools-2024-04-04" and q.get("anthropic-version") == ant.default_headers["anthropic-version"]
     assert q.target.endswith("/messages?beta=true") and q.get("x-api-key") == "sk-ant-canary-0123456789"
     assert q.get("authorization") is None and TOKEN.encode() not in q.raw_head
 

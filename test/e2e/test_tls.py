@@ -95,7 +95,7 @@ class Bench:
             providers.append(provider("s-server-" + k, "https://up.test:%d/v1" % self.s_port[k]))
         plain = self.plain = fake.Upstream(dialects.behave)
         dns = ["nx", "servfail", "refuse", "silent", "empty", "trunc", "spoof", "loop", "cname", "many", "meta", "up"]
-        providers += [provider("dns-" + n, "http://%s.test:%d/v1" % (n, plain.port)) for n in dns]
+        providers += [provider("dns-" + n, "http://%s.internal:%d/v1" % (n, plain.port)) for n in dns]
         providers.append(provider("spare", "http://127.0.0.1:%d/v1" % plain.port))
         self.weir = Weir(config(providers=providers, gateway={"connectTimeout": "3s"}, upstream={
             "caFile": str(bundle), "dns": ["127.0.0.1:%d" % self.names.port], "allowPrivate": True}))
@@ -204,6 +204,7 @@ def test_openssl_s_server(bench, kind):
         proc.stdin.flush()
         reply = bench.ask("s-server-" + kind)
         assert reply.status == 200 and Chat.text_of(reply.body) == TEXT, reply
+        proc.wait(5)  # one connection, then it ends by itself and has written all it saw
     finally:
         proc.kill()
     assert b"POST /v1/chat/completions HTTP/1.1\r\n" in proc.stdout.read()

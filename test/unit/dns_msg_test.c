@@ -327,13 +327,13 @@ static void test_answers(void)
 
     check_case("more addresses than we keep");
     mbegin(&m, 7, 0x8180, "api.test", DNS_A);
-    for (unsigned i = 0; i < 200; i++)
+    for (unsigned i = 0; i < 100; i++)
         ma(&m, NULL, 60, i);
-    mcounts(&m, 200, 0);
+    mcounts(&m, 100, 0);
     CHECK_INT(verdict(), DNS_OK);
     CHECK_INT(r.count, ADDRESSES_MAX);
     check_case("a count that promises more than there is");
-    mcounts(&m, 201, 0);
+    mcounts(&m, 101, 0);
     CHECK_INT(verdict(), DNS_MALFORMED);
     mcounts(&m, 65535, 0);
     CHECK_INT(verdict(), DNS_MALFORMED);

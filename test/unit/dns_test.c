@@ -428,6 +428,18 @@ static void test_answer(void)
     CHECK_INT(third.times, 1);
     CHECK_INT(inner.times, 1);
 
+    check_case("other servers after a reload; the cache stays");
+    struct server other;
+    struct dns_servers list = {.count = 1, .timeout_ms = 500};
+    server_open(&other, ANSWER);
+    list.server[0] = addr_make(4, (const uint8_t[]){127, 0, 0, 1}, other.port);
+    dns_use(&list);
+    CHECK(resolve_wait(&g, "elsewhere.test", 1000) && other.asked[0] == 1);
+    CHECK(resolve(&g, "api.example.test"));
+    list.server[0].port = s.port;
+    dns_use(&list);
+    server_close(&other);
+
     check_case("a TTL of 0 is held for a second, and asked again after it");
     s.ttl_s = 0;
     CHECK(resolve_wait(&g, "zero.test", 1000));

@@ -21,11 +21,12 @@ static struct health *h;
 static void fresh(const char *name, bool enabled)
 {
     check_case(name);
-    conf = (struct conf){.ncredentials = KEYS, .norigins = 2, .nsteps = 3};
+    conf = (struct conf){.ncredentials = KEYS, .norigins = 2, .nproviders = 2, .nsteps = 3, .credential = key,
+                         .provider = provider};
     for (uint32_t i = 0; i < 2; i++)
         provider[i] = (struct provider){.index = i, .origin = i};
     for (uint32_t i = 0; i < KEYS; i++)
-        key[i] = (struct credential){.index = i, .provider = &provider[i == 3]};
+        key[i] = (struct credential){.index = i, .provider = &provider[i == 3], .id = slice_make(&"abcd"[i], 1)};
     arena_init_fixed(&arena, memory, sizeof(memory));
     h = health_create(&arena, &conf, 42, enabled);
     if (!CHECK(h != NULL))
@@ -343,6 +344,58 @@ static void switched_off(void)
     CHECK_INT(health_round_robin(h, 1), 0);
 }
 
+static struct credential credential[2][3];
+static struct provider site[2][2];
+
+/* A snapshot of three keys on two origins; the order says which key stands where. */
+static struct conf snapshot(unsigned which, const char *order)
+{
+    struct conf c = {.ncredentials = 3, .nproviders = 2, .norigins = 2, .credential = credential[which], .provider = site[which]};
+
+    site[which][0] = (struct provider){.origin = which, .base = {.host = SLICE("one.example"), .port = 443}};
+    site[which][1] = (struct provider){.origin = 1 - which, .base = {.host = SLICE("two.example"), .port = 443}};
+    for (uint32_t i = 0; order[i]; i++)
+        credential[which][i] = (struct credential){.id = slice_make(&order[i], 1), .value = SLICE("v"), .index = i,
+                                                   .provider = &site[which][order[i] != 'a']};
+    return c;
+}
+
+static void adopted(void)
+{
+    static char more[1 << 17];
+    struct conf before = snapshot(0, "abc"), after = snapshot(1, "cxa");
+    struct arena second;
+    struct health *old, *new;
+    int64_t end;
+
+    check_case("a reload keeps what is known of keys, pairs and origins that still exist");
+    arena_init_fixed(&arena, memory, sizeof(memory));
+    arena_init_fixed(&second, more, sizeof(more));
+    old = health_create(&arena, &before, 1, true);
+    new = health_create(&second, &after, 2, true);
+    if (!CHECK(old && new))
+        return;
+    health_tell(old, &credential[0][0], M, OUTCOME_RATE_LIMIT, true, 60000, T0);
+    health_tell(old, &credential[0][1], M, OUTCOME_QUOTA, true, -1, T0);
+    health_tell(old, &credential[0][2], M, OUTCOME_QUOTA, true, 90000, T0);
+    for (int n = 0; n < 5; n++)
+        health_tell(old, &credential[0][0], M, OUTCOME_UNREACHABLE, false, -1, T0);
+    health_adopt(new, old);
+    CHECK_INT(health_ask(new, &credential[1][2], M, T0 + 1, &end), HEALTH_STATED); /* a, its pair */
+    CHECK_INT(end, T0 + 60000);
+    CHECK_INT(health_ask(new, &credential[1][2], SLICE("else"), T0 + 1, &end), HEALTH_PROBING); /* a, its origin */
+    CHECK_INT(health_ask(new, &credential[1][0], M, T0 + 1, &end), HEALTH_STATED); /* c, the key */
+    CHECK_INT(health_ask(new, &credential[1][1], M, T0 + 1, &end), HEALTH_WELL); /* x is new */
+    check_case("a rotated key is a new one");
+    credential[1][0].value = SLICE("w");
+    arena_init_fixed(&second, more, sizeof(more));
+    new = health_create(&second, &after, 2, true);
+    if (!CHECK(new != NULL))
+        return;
+    health_adopt(new, old);
+    CHECK_INT(health_ask(new, &credential[1][0], M, T0 + 1, &end), HEALTH_WELL);
+}
+
 static void counters(void)
 {
     unsigned seen[8] = {0};
@@ -377,6 +430,7 @@ int main(void)
     worst_wins();
     pair_table();
     switched_off();
+    adopted();
     counters();
     return check_end();
 }
