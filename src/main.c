@@ -1,9 +1,9 @@
 /* weir: arguments to commands, nothing more. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "cmd/cmd.h"
 
 static const struct {
@@ -19,11 +19,11 @@ static const struct {
     {"version", cmd_version, "version and what this machine's CPU adds"},
 };
 
-static int usage(FILE *to, int code)
+static int usage(int to, int code)
 {
-    fprintf(to, "usage: weir [COMMAND] [-c FILE]\n\n");
+    text_print(to, "usage: weir [COMMAND] [-c FILE]\n\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].help);
+        text_print(to, "  %-12s %s\n", commands[i].name, commands[i].help);
     return code;
 }
 
@@ -39,8 +39,8 @@ int main(int argc, char **argv)
         while (command < sizeof commands / sizeof *commands && strcmp(argv[at], commands[command].name) != 0)
             command++;
         if (command == sizeof commands / sizeof *commands) {
-            fprintf(stderr, "weir: no command `%s`\n", argv[at]);
-            return usage(stderr, 2);
+            text_print(TEXT_ERR, "weir: no command `%s`\n", argv[at]);
+            return usage(TEXT_ERR, 2);
         }
         at++;
     }
@@ -48,11 +48,11 @@ int main(int argc, char **argv)
         if ((!strcmp(argv[at], "-c") || !strcmp(argv[at], "--config")) && at + 1 < argc)
             o.config = argv[++at];
         else if (!strcmp(argv[at], "-h") || !strcmp(argv[at], "--help"))
-            return usage(stdout, 0);
+            return usage(TEXT_OUT, 0);
         else if (!strcmp(argv[at], "-v") || !strcmp(argv[at], "--version"))
             return cmd_version(&o);
         else
-            return usage(stderr, 2);
+            return usage(TEXT_ERR, 2);
     }
     return commands[command].run(&o);
 }

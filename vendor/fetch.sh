@@ -31,7 +31,8 @@ done
 
 tmp=$(mktemp -d)
 # The staging folder lies beside its destination so that the final step is a rename within one file system.
-stage=$(mktemp -d "$here/.stage.XXXXXX")
+stage=$here/.stage.$$
+mkdir "$stage"
 trap 'rm -rf "$tmp" "$stage"' EXIT INT TERM
 
 # Unpacks whatever archives of the two libraries lie in folder $1; true when both came out as pinned.

@@ -3,9 +3,9 @@
 
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/must.h"
+#include "base/text.h"
 
 struct arena_block {
     struct arena_block *older;
@@ -121,14 +121,14 @@ struct slice arena_printf(struct arena *a, const char *format, ...)
     int n;
 
     va_start(ap, format);
-    n = vsnprintf(NULL, 0, format, ap);
+    n = text_vformat(NULL, 0, format, ap);
     va_end(ap);
     must(n >= 0);
     p = arena_take_bytes(a, (size_t)n + 1);
     if (!p)
         return slice_make(NULL, 0);
     va_start(ap, format);
-    vsnprintf(p, (size_t)n + 1, format, ap);
+    text_vformat(p, (size_t)n + 1, format, ap);
     va_end(ap);
     return slice_make(p, (size_t)n);
 }

@@ -3,10 +3,10 @@
 #include "base/log.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "base/timer.h"
 
 static struct {
@@ -159,10 +159,10 @@ void log_say(enum log_level level, const char *format, ...)
     if (!log_wants(level))
         return;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
+    text_vformat(text, sizeof text, format, ap);
     va_end(ap);
     log_time(clock_wall_ms(), when);
-    n = snprintf(line, 128, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", when, log_level_name(level));
+    n = text_format(line, 128, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", when, log_level_name(level));
     n += (int)escape(text, line + n, sizeof line - (size_t)n - 4);
     line[n++] = '"';
     line[n++] = '}';

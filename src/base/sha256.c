@@ -2,13 +2,14 @@
  * request pays it once; so the block function is chosen at run time. Everything without them goes to BearSSL. */
 #include "base/sha256.h"
 
+#include "base/cpu.h"
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef" /* their headers test macros that they do not define */
 #include "bearssl/inc/bearssl_hash.h"
 #pragma GCC diagnostic pop
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 #define HAVE_NI 1
 #else
@@ -121,17 +122,6 @@ __attribute__((target("sha,sse4.1"))) static void sha256_ni(struct slice message
     memcpy(out + 16, &efgh, 16);
 }
 
-static bool cpu_has_sha(void)
-{
-    unsigned a, b, c, d, features;
-
-    if (!__get_cpuid(1, &a, &b, &features, &d))
-        return false;
-    if (!(features & bit_SSSE3) || !(features & bit_SSE4_1))
-        return false;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & (1u << 29)); /* CPUID.7.0:EBX.SHA */
-}
-
 #endif
 
 static enum engine engine_chosen(void)
@@ -139,7 +129,7 @@ static enum engine engine_chosen(void)
     if (__builtin_expect(engine == ENGINE_UNKNOWN, 0)) {
         engine = ENGINE_PLAIN;
 #if HAVE_NI
-        if (cpu_has_sha())
+        if (cpu_has(CPU_SHA))
             engine = ENGINE_NI;
 #endif
     }

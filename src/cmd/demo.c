@@ -6,12 +6,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/sha256.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/fetch.h"
 /* What a key's cool-down really is stands nowhere but in the running gateway's health table. */
@@ -49,8 +49,7 @@ static struct {
 
 static void fail(const char *what, const char *why, int sys)
 {
-    fflush(stdout);
-    fprintf(stderr, "\nweir demo: %s: %s%s%s\n", what, why, sys ? ": " : "", sys ? strerror(sys) : "");
+    text_print(TEXT_ERR, "\nweir demo: %s: %s%s%s\n", what, why, sys ? ": " : "", sys ? strerror(sys) : "");
     demo.failed = true;
     loop_stop();
 }
@@ -95,15 +94,15 @@ static struct conf *make_conf(void)
     int n;
 
     if (!cmd_make_token(demo.token)) {
-        fprintf(stderr, "weir demo: the kernel gave no entropy for an access key\n");
+        text_print(TEXT_ERR, "weir demo: the kernel gave no entropy for an access key\n");
         return NULL;
     }
     sha256(slice_make(demo.token, TOKEN_LEN), hash);
     sha256_hex(hash, hex);
-    n = snprintf(text, sizeof text, config_format, usable_port(), hex);
+    n = text_format(text, sizeof text, config_format, usable_port(), hex);
     c = conf_load(slice_make(text, (size_t)n), &cmd_env, &e);
     if (!c)
-        fprintf(stderr, "weir demo: its own config is refused at %u:%u: %s\n", e.line, e.column, e.text);
+        text_print(TEXT_ERR, "weir demo: its own config is refused at %u:%u: %s\n", e.line, e.column, e.text);
     return c;
 }
 
@@ -111,7 +110,8 @@ static struct conf *make_conf(void)
 
 static void tell_start(void)
 {
-    printf("A gateway with a simulated provider: no network and no provider keys needed.\n\n"
+    text_print(TEXT_OUT,
+           "A gateway with a simulated provider: no network and no provider keys needed.\n\n"
            "  address      http://127.0.0.1:%u%s\n"
            "  access key   %s\n"
            "  OpenAI SDK   base_url http://127.0.0.1:%u/v1\n"
@@ -127,7 +127,8 @@ static void tell_start(void)
  * x-weir-attempts is. */
 static void tell_commands(void)
 {
-    printf("Paste these into another terminal.\n\n"
+    text_print(TEXT_OUT,
+           "Paste these into another terminal.\n\n"
            "Chat completions, streamed:\n\n"
            "curl -siN http://127.0.0.1:%u/v1/chat/completions \\\n"
            "  -H 'authorization: Bearer %s' \\\n"
@@ -135,14 +136,16 @@ static void tell_commands(void)
            "  -d '{\"model\": \"sim:echo\", \"stream\": true,\n"
            "       \"messages\": [{\"role\": \"user\", \"content\": \"Hello, weir!\"}]}'\n\n",
            demo.port, demo.token);
-    printf("Anthropic's messages, plain:\n\n"
+    text_print(TEXT_OUT,
+           "Anthropic's messages, plain:\n\n"
            "curl -si http://127.0.0.1:%u/v1/messages \\\n"
            "  -H 'x-api-key: %s' \\\n"
            "  -H 'content-type: application/json' \\\n"
            "  -d '{\"model\": \"sim:echo\", \"max_tokens\": 100,\n"
            "       \"messages\": [{\"role\": \"user\", \"content\": \"Hello, weir!\"}]}'\n\n",
            demo.port, demo.token);
-    printf("Responses, with a second model for when the first rejects the request:\n\n"
+    text_print(TEXT_OUT,
+           "Responses, with a second model for when the first rejects the request:\n\n"
            "curl -si http://127.0.0.1:%u/v1/responses \\\n"
            "  -H 'authorization: Bearer %s' \\\n"
            "  -H 'content-type: application/json' \\\n"
@@ -159,7 +162,7 @@ __attribute__((format(printf, 1, 2))) static void story_add(const char *format, 
     int n;
 
     va_start(ap, format);
-    n = vsnprintf(demo.story + demo.story_n, STORY_MAX - demo.story_n, format, ap);
+    n = text_vformat(demo.story + demo.story_n, STORY_MAX - demo.story_n, format, ap);
     va_end(ap);
     if (n > 0)
         demo.story_n += (size_t)n < STORY_MAX - demo.story_n ? (size_t)n : STORY_MAX - 1 - demo.story_n;
@@ -251,12 +254,11 @@ static void on_head(struct fetch *f)
 static void show(struct slice piece)
 {
     if (demo.column + piece.n > COLUMNS && piece.n && piece.p[0] == ' ') {
-        printf("\n   ");
+        text_print(TEXT_OUT, "\n   ");
         demo.column = 3;
         piece = slice_from(piece, 1);
     }
-    fwrite(piece.p, 1, piece.n, stdout);
-    fflush(stdout);
+    text_print(TEXT_OUT, "%.*s", (int)piece.n, piece.p);
     demo.column += (unsigned)piece.n;
 }
 
@@ -320,11 +322,11 @@ static void tell_end(void)
 {
     int64_t tenths = (demo.first_us - demo.sent_us) / 100;
 
-    printf("\n\nWhat happened, as the response head says in x-weir-attempts:\n\n%.*s"
+    text_print(TEXT_OUT,
+           "\n\nWhat happened, as the response head says in x-weir-attempts:\n\n%.*s"
            "\nThe first word was on the screen %" PRId64 ".%" PRId64 " ms after the request left.\n\n",
            (int)demo.story_n, demo.story, tenths / 10, tenths % 10);
-    printf("Serving until Ctrl-C.\n");
-    fflush(stdout);
+    text_print(TEXT_OUT, "Serving until Ctrl-C.\n");
 }
 
 /* An answer other than 200 says what is wrong in its body. */
@@ -338,7 +340,7 @@ static void tell_refusal(unsigned status, struct slice body)
     arena_init_fixed(&a, memory, sizeof memory);
     if (json_parse(&doc, body, &a))
         (void)json_str(&doc, json_path(&doc, 0, "error.message"), &a, &message);
-    snprintf(text, sizeof text, "status %u: %.*s", status, (int)slice_first(message, 400).n, message.n ? message.p : "");
+    text_format(text, sizeof text, "status %u: %.*s", status, (int)slice_first(message, 400).n, message.n ? message.p : "");
     fail("the request to itself failed", text, 0);
 }
 
@@ -366,10 +368,10 @@ static bool ask_itself(void)
     struct addr at = addr_make(4, loopback, demo.port);
     char body[sizeof question + 128];
     const char *why = "";
-    int n = snprintf(body, sizeof body,
+    int n = text_format(body, sizeof body,
                      "{\"model\":\"sim:echo\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", question);
 
-    n = snprintf(demo.request, sizeof demo.request,
+    n = text_format(demo.request, sizeof demo.request,
                  "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:%u\r\nauthorization: Bearer %s\r\n"
                  "content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s",
                  demo.port, demo.token, n, body);
@@ -377,8 +379,7 @@ static bool ask_itself(void)
     demo.fetch.body = on_body;
     demo.fetch.end = on_end;
     sse_scan_init(&demo.scan);
-    printf("Here is one request, sent to itself and streamed:\n\n   ");
-    fflush(stdout);
+    text_print(TEXT_OUT, "Here is one request, sent to itself and streamed:\n\n   ");
     demo.column = 3;
     clock_update();
     demo.sent_us = sys_mono_us();
@@ -393,7 +394,7 @@ int cmd_demo(const struct options *o)
     int code;
 
     if (o->config) {
-        fprintf(stderr, "weir demo brings its own config and takes none: weir -c FILE serves yours\n");
+        text_print(TEXT_ERR, "weir demo brings its own config and takes none: weir -c FILE serves yours\n");
         return 2;
     }
     demo.conf = make_conf();

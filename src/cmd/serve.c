@@ -1,12 +1,12 @@
 /* `weir [-c FILE]`: the gateway itself, and what every command needs of files and environment. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "cmd/cmd.h"
 
 enum { FILE_MAX = 8 << 20, CONFIG_MAX = 4 << 20 };
@@ -50,9 +50,9 @@ static struct conf *report(const char *path, struct conf *c, const struct conf_e
     if (c)
         return c;
     if (e->line)
-        fprintf(stderr, "%s:%u:%u: %s\n", path, e->line, e->column, e->text);
+        text_print(TEXT_ERR, "%s:%u:%u: %s\n", path, e->line, e->column, e->text);
     else
-        fprintf(stderr, "%s: %s\n", path, e->text);
+        text_print(TEXT_ERR, "%s: %s\n", path, e->text);
     return NULL;
 }
 
@@ -68,7 +68,7 @@ struct conf *cmd_load(const char *path)
     if (env_read_file(NULL, slice_str(path), &a, &text))
         c = report(path, conf_load(text, &cmd_env, &e), &e);
     else
-        fprintf(stderr, "%s: can't be read: %s\n", path, errno ? strerror(errno) : "larger than 4 MiB");
+        text_print(TEXT_ERR, "%s: can't be read: %s\n", path, errno ? strerror(errno) : "larger than 4 MiB");
     arena_reset(&a);
     return c;
 }
@@ -107,11 +107,11 @@ static struct conf *first_start(void)
         conf_put(c);
         return NULL;
     }
-    printf("No config given: provider keys come from the environment (%u found).\n"
+    text_print(TEXT_OUT,
+           "No config given: provider keys come from the environment (%u found).\n"
            "Access key for this run, shown once: %s\n"
            "Keep one of your own with a config file: see config.example.json and `weir token`.\n",
            (unsigned)c->ncredentials, token);
-    fflush(stdout);
     return c;
 }
 
@@ -129,15 +129,16 @@ int cmd_check(const struct options *o)
     struct conf *c;
 
     if (!o->config) {
-        fprintf(stderr, "weir check needs a file: weir check -c FILE\n");
+        text_print(TEXT_ERR, "weir check needs a file: weir check -c FILE\n");
         return 2;
     }
     c = cmd_load(o->config);
     if (!c)
         return 1;
     for (uint32_t i = 0; i < c->nwarnings; i++)
-        printf("warning: %.*s\n", (int)c->warning[i].n, c->warning[i].p);
-    printf("%s: fine: %u providers, %u provider keys, %u access keys\n", o->config, (unsigned)c->nproviders,
+        text_print(TEXT_OUT, "warning: %.*s\n", (int)c->warning[i].n, c->warning[i].p);
+    text_print(TEXT_OUT,
+           "%s: fine: %u providers, %u provider keys, %u access keys\n", o->config, (unsigned)c->nproviders,
            (unsigned)c->ncredentials, (unsigned)c->naccess_keys);
     conf_put(c);
     return 0;

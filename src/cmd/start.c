@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "base/timer.h"
 #include "cmd/cmd.h"
 #include "gate/gate.h"
@@ -38,7 +38,7 @@ static struct {
 
 static bool refuse(const char *what, const char *why)
 {
-    fprintf(stderr, "weir: %s: %s%s%s\n", what, why, errno ? ": " : "", errno ? strerror(errno) : "");
+    text_print(TEXT_ERR, "weir: %s: %s%s%s\n", what, why, errno ? ": " : "", errno ? strerror(errno) : "");
     return false;
 }
 
@@ -166,7 +166,7 @@ static void tell_listening(const struct conf *c, const struct gate_plan *plan)
     if (!log_wants(LOG_INFO))
         return;
     log_time(clock_wall_ms(), when);
-    n = snprintf(line, sizeof line,
+    n = text_format(line, sizeof line,
                  "{\"time\":\"%s\",\"level\":\"info\",\"msg\":\"listening\",\"address\":\"%.*s\",\"tls\":%s,"
                  "\"maxConnections\":%" PRIu32 ",\"memoryBudget\":%" PRIu64 ",\"providers\":%" PRIu32
                  ",\"providerKeys\":%" PRIu32 ",\"accessKeys\":%" PRIu32 "}",

@@ -1,11 +1,11 @@
 /* The small commands: none of them starts a gateway. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/fetch.h"
 #include "cmd/version.h"
@@ -21,12 +21,13 @@ int cmd_token(const struct options *o)
 
     (void)o;
     if (!cmd_make_token(token)) {
-        fprintf(stderr, "weir token: the kernel gave no entropy\n");
+        text_print(TEXT_ERR, "weir token: the kernel gave no entropy\n");
         return 1;
     }
     sha256(slice_make(token, TOKEN_LEN), hash);
     sha256_hex(hash, hex);
-    printf("Access key for the application (shown once, kept nowhere):\n"
+    text_print(TEXT_OUT,
+           "Access key for the application (shown once, kept nowhere):\n"
            "  %s\n"
            "Entry for \"accessKeys\" in the config, which holds only its SHA-256:\n"
            "  { \"id\": \"aigk_%.8s\", \"name\": \"my app\",\n"
@@ -40,7 +41,8 @@ int cmd_token(const struct options *o)
 int cmd_version(const struct options *o)
 {
     (void)o;
-    printf("weir %s\n"
+    text_print(TEXT_OUT,
+           "weir %s\n"
            "TLS 1.2 by BearSSL 0.6, JSON tokens by jsmn 1.1.0\n"
            "on this machine: JSON scan %s, SHA-256 %s\n",
            WEIR_VERSION, json_simd(), sha256_engine());
@@ -106,10 +108,10 @@ static int report(const struct addr *at)
 
     addr_text(at, text);
     if (health.why)
-        fprintf(stderr, "weir healthcheck: %s: %s%s%s\n", text, health.why, health.sys ? ": " : "",
+        text_print(TEXT_ERR, "weir healthcheck: %s: %s%s%s\n", text, health.why, health.sys ? ": " : "",
                 health.sys ? strerror(health.sys) : "");
     else
-        fprintf(stderr, "weir healthcheck: %s: /readyz answered %u\n", text, health.status);
+        text_print(TEXT_ERR, "weir healthcheck: %s: /readyz answered %u\n", text, health.status);
     return 1;
 }
 
@@ -131,7 +133,7 @@ int cmd_healthcheck(const struct options *o)
         known = address_to_ask(&where, &at);
     }
     if (!known) {
-        fprintf(stderr, "weir healthcheck: the config's \"listen\" names no port that can be asked\n");
+        text_print(TEXT_ERR, "weir healthcheck: the config's \"listen\" names no port that can be asked\n");
         return 1;
     }
     return ask(&at, tls) ? 0 : report(&at);

@@ -8,11 +8,18 @@
 #include "base/slice.h"
 #include "conf/conf.h"
 
+/* As it lies in the binary: a third of struct conf_model, which conf/providers.c makes of it in the snapshot's arena. */
+struct catalog_model {
+    const char *id_and_name; /* "id\0name" */
+    uint32_t context_window, max_output_tokens;                              /* 0: unknown */
+    uint32_t price_input, price_output, price_cache_read, price_cache_write; /* pico-dollars per token; all 0: unknown */
+};
+
 struct catalog_provider {
     struct slice id, name, base_url;
     const char *environment; /* the variable that holds its managed key */
     unsigned surfaces;       /* surface_bit()s */
-    const struct conf_model *model;
+    const struct catalog_model *model;
     uint32_t nmodels;
 };
 
@@ -21,5 +28,7 @@ extern const uint32_t catalog_count;
 
 /* Exact match; NULL when it is not built in. */
 const struct catalog_provider *catalog_provider(struct slice id);
+/* The i-th model of p, i < p->nmodels; texts are static. */
+struct conf_model catalog_model(const struct catalog_provider *p, uint32_t i);
 
 #endif

@@ -1,9 +1,9 @@
 /* Credentials towards providers (stored, managed, none) and access keys of clients. */
-#include <stdio.h>
 
 #include "base/limits.h"
 #include "base/must.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "conf/build.h"
 #include "conf/catalog.h"
 #include "conf/value.h"
@@ -152,7 +152,7 @@ static bool managed_list(struct build *b, const struct read_object *o)
         return build_unknown_provider(b, o->key_at, "managed", o->key);
     if (p->nmanaged)
         return read_fail(&b->r, (ptrdiff_t)o->key_at, "\"%s\" is given twice in managed", p->id.p);
-    snprintf(what, sizeof(what), "managed.%s", p->id.p);
+    text_format(what, sizeof(what), "managed.%s", p->id.p);
     if (!read_array(&b->r, &list, what))
         return false;
     while (read_element(&b->r, &list))

@@ -15,6 +15,31 @@ const struct catalog_provider *catalog_provider(struct slice id)
     return NULL;
 }
 
+struct conf_model catalog_model(const struct catalog_provider *p, uint32_t i)
+{
+    const struct catalog_model *m = &p->model[i];
+    struct slice id = slice_str(m->id_and_name);
+
+    return (struct conf_model){
+        .id = id,
+        .name = slice_str(id.p + id.n + 1),
+        .context_window = m->context_window,
+        .max_output_tokens = m->max_output_tokens,
+        .price_input = m->price_input,
+        .price_output = m->price_output,
+        .price_cache_read = m->price_cache_read,
+        .price_cache_write = m->price_cache_write,
+        .priced = m->price_input || m->price_output || m->price_cache_read || m->price_cache_write,
+    };
+}
+
+/* The models of a provider that has none but the catalog's so far. */
+static void copy_catalog(const struct provider *p, struct conf_model *to)
+{
+    for (uint32_t i = 0; i < p->nmodels; i++)
+        to[i] = catalog_model(&catalog[p->index], i); /* built-in providers come first and in the catalog's order */
+}
+
 bool build_unknown_provider(struct build *b, size_t at, const char *what, struct slice id)
 {
     enum { SHOWN = 64 };
@@ -241,8 +266,7 @@ static void read_models(struct build *b, struct provider *p)
 
     if (!model || !build_map(b, &p->by_model, b->arena, cap))
         return;
-    if (n)
-        memcpy(model, p->model, n * sizeof(*model));
+    copy_catalog(p, model);
     for (uint32_t i = 0; i < n; i++)
         model_index(b, p, &model[i], &model[i], b->r.at);
     if (!read_array(&b->r, &list, "models"))
@@ -292,7 +316,6 @@ static void add_builtins(struct build *b)
         must(p);
         p->builtin = true;
         p->surfaces = from->surfaces;
-        p->model = from->model;
         p->nmodels = from->nmodels;
         base_url(b, p, from->base_url, READ_NOWHERE);
     }
@@ -425,11 +448,10 @@ static void find_models(struct build *b)
         struct conf_model *rows = NULL;
 
         if (!indexed && p->nmodels) {
-            /* The map wants mutable values; a copy of a few rows is cheaper than a cast that lies. */
             rows = build_zero(b, b->arena, p->nmodels, sizeof(*rows));
             if (!rows || !build_map(b, &p->by_model, b->arena, p->nmodels))
                 return;
-            memcpy(rows, p->model, p->nmodels * sizeof(*rows));
+            copy_catalog(p, rows);
             p->model = rows;
         }
         for (uint32_t j = 0; j < p->nmodels; j++) {

@@ -3,9 +3,9 @@
 #include "conf/read.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "base/must.h"
+#include "base/text.h"
 #include "conf/value.h"
 
 enum { SUGGEST_MAX = 3, NAME_SHOWN_MAX = 64, EDIT_MAX = 48 };
@@ -21,7 +21,7 @@ bool read_fail(struct reader *r, ptrdiff_t at, const char *format, ...)
     if (at >= 0)
         json_line_column(r->text, (size_t)at, &r->error->line, &r->error->column);
     va_start(ap, format);
-    vsnprintf(r->error->text, sizeof(r->error->text), format, ap);
+    text_vformat(r->error->text, sizeof(r->error->text), format, ap);
     va_end(ap);
     return false;
 }
@@ -530,14 +530,14 @@ void read_suggest(struct slice name, const char *const *names, char *out, size_t
             continue;
         if (near && distance(name, slice_str(names[i])) > limit)
             continue;
-        wrote = snprintf(out + n, cap - n, "%s\"%s\"", before, names[i]);
+        wrote = text_format(out + n, cap - n, "%s\"%s\"", before, names[i]);
         if (wrote < 0 || (size_t)wrote >= cap - n - 2) /* room for the end */
             break;
         n += (size_t)wrote;
         shown++;
     }
     if (shown)
-        snprintf(out + n, cap - n, near ? "?)" : ")");
+        text_format(out + n, cap - n, near ? "?)" : ")");
     else
         out[0] = '\0';
 }

@@ -2,6 +2,7 @@
  * nothing more can be done, then computes what to wait for. Objects are freed at the end of the turn (defer), never from deep inside. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "gate/exchange.h"
@@ -140,7 +141,7 @@ static void request_over(struct xchg *x)
     x->member = NULL;
     x->check = NULL;
     x->key = NULL;
-    x->forward = x->query = slice_make(NULL, 0);
+    x->forward = x->query = x->usage_options = slice_make(NULL, 0);
     x->head_seen = 0;
     x->has_surface = x->wants_stream = x->active = x->heartbeat_sent = x->chunked = x->head_only = false;
     x->began_ms = x->body_began_ms = x->total_due_ms = x->hedge_due_ms = x->heartbeat_due_ms = x->first_byte_ms = 0;
@@ -162,6 +163,12 @@ static void client_left(struct xchg *x)
     xchg_enter(x, XCHG_OVER);
 }
 
+/* How many connections the address has open. */
+static uint16_t *peer_count(const struct addr *a)
+{
+    return &gate.peer[hash_bytes(slice_make((const char *)a->ip, sizeof a->ip), gate.peer_seed) % PEER_SLOTS];
+}
+
 static void reap(struct defer *d)
 {
     struct xchg *x = container_of(d, struct xchg, defer);
@@ -178,6 +185,7 @@ static void reap(struct defer *d)
     list_remove(&x->node);
     list_remove(&x->idle);
     gate.open--;
+    (*peer_count(&x->peer))--;
     pool_give(gate.xchg_pool, x);
 }
 
@@ -531,12 +539,12 @@ static void on_timer(struct timer *t)
 
 void xchg_open(int fd, const struct addr *peer)
 {
-    bool surplus = gate.open >= gate.most;
+    bool crowd = *peer_count(peer) >= gate.most_per_peer, surplus = crowd || gate.open >= gate.most;
     struct xchg *x;
     struct tls *tls = NULL;
     struct fault f;
 
-    if (surplus && !list_empty(&gate.idle)) { /* the one that has been idle longest makes room (L-40) */
+    if (surplus && !crowd && !list_empty(&gate.idle)) { /* the one that has been idle longest makes room (L-40) */
         struct xchg *oldest = container_of(gate.idle.next, struct xchg, idle);
 
         list_remove(&oldest->idle);
@@ -559,6 +567,7 @@ void xchg_open(int fd, const struct addr *peer)
         return;
     }
     gate.open++;
+    (*peer_count(peer))++;
     list_push_back(&gate.all, &x->node);
     x->peer = *peer;
     x->surplus = surplus;

@@ -38,18 +38,21 @@ bool gate_open(struct conf *c, const struct trust *trust, const struct tls_ident
         !pool_init(&up_pool, plan->upstreams, sizeof(struct upstream)) || !idle_init())
         return false;
     gate.scratch = mem_table(1, GATE_SCRATCH);
+    gate.peer = mem_table(PEER_SLOTS, sizeof *gate.peer);
+    gate.peer_seed = seed;
     arena_init(&tables, &mem_heap_source, 1 << 16, (size_t)1 << 30);
     conf_get(c);
     world = (struct world){.conf = c, .trust = trust, .serial = 1};
     world.health = health_create(&tables, c, seed, c->gateway.cooldown);
     *why = "out of memory";
-    if (!gate.scratch || !world.health)
+    if (!gate.scratch || !gate.peer || !world.health)
         return false;
     gate.world = &world;
     gate.xchg_pool = &xchg_pool;
     gate.up_pool = &up_pool;
     gate.identity = identity;
     gate.most = c->max_connections;
+    gate.most_per_peer = c->max_connections - c->max_connections / 4;
     list_init(&gate.all);
     list_init(&gate.idle);
     return true;

@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "base/sha256.h"
-#include "gate/request.h"
 #include "gate/headers.h"
 #include "gate/reply.h"
+#include "gate/rewrite.h"
 #include "gate/route.h"
 
 /* Bytes at hand and where they live. */
@@ -321,9 +321,16 @@ static enum intake body_complete(struct xchg *x, struct json_check *c)
         reply_refuse(x, REFUSAL_INVALID_REQUEST, (struct refusal_detail){.retry_after_s = -1, .param = e.param}, "%s", e.text);
         return INTAKE_ANSWERED;
     }
-    x->at_model = ask.at_model;
-    x->at_models = ask.at_models;
+    memcpy(x->at, ask.at, sizeof x->at);
     x->wants_stream = ask.stream;
+    if (ask.stream && (x->surface == SURFACE_CHAT || x->surface == SURFACE_COMPLETIONS))
+        x->usage_options = rewrite_usage_options(slice_make(x->text.p, x->text.len), x->member, x->at, &x->arena);
+    /* An estimate, and a low one: four bytes of JSON are rarely less than a token. */
+    if (x->world->conf->gateway.max_input_tokens && x->text.len / 4 > x->world->conf->gateway.max_input_tokens) {
+        reply_refuse(x, REFUSAL_INPUT_TOO_LARGE, no_retry, "The request is about %llu tokens long; the limit is %llu (gateway.maxInputTokens).",
+                     (unsigned long long)(x->text.len / 4), (unsigned long long)x->world->conf->gateway.max_input_tokens);
+        return INTAKE_ANSWERED;
+    }
     return route(x, &ask);
 }
 
@@ -482,7 +489,6 @@ static void begin_request(struct xchg *x, const struct http_request *r)
     x->keep_alive = r->keep_alive && !gate.draining;
     x->http10 = r->minor == 0;
     x->head_only = r->method == HTTP_HEAD;
-    x->at_model = x->at_models = -1;
     x->bytes_in = r->head_len;
     x->failover_off = slice_eq_nocase(http_request_get(r, HTTP_X_WEIR_FAILOVER), SLICE("off"));
 }

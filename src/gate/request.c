@@ -2,19 +2,20 @@
  * refused, so that what was checked here is what every provider reads (S-33...S-35). */
 #include "gate/request.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
-#include <stdio.h>
 
-enum acted { MODEL, MODELS, STREAM, MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS, ACTED_COUNT };
-
-static const struct slice acted_name[ACTED_COUNT] = {
-    [MODEL] = {"model", 5},
-    [MODELS] = {"models", 6},
-    [STREAM] = {"stream", 6},
-    [MAX_TOKENS] = {"max_tokens", 10},
-    [MAX_COMPLETION_TOKENS] = {"max_completion_tokens", 21},
-    [MAX_OUTPUT_TOKENS] = {"max_output_tokens", 17},
+static const struct slice acted_name[REQUEST_MEMBER_COUNT] = {
+#define X(id, text) [REQUEST_##id] = {text, sizeof text - 1},
+    REQUEST_MEMBERS(X)
+#undef X
 };
+
+struct slice request_member_name(enum request_member m)
+{
+    return acted_name[m];
+}
 
 __attribute__((format(printf, 3, 4))) static bool wrong(struct request_error *e, const char *param, const char *format, ...)
 {
@@ -22,7 +23,7 @@ __attribute__((format(printf, 3, 4))) static bool wrong(struct request_error *e,
 
     e->param = param;
     va_start(ap, format);
-    vsnprintf(e->text, sizeof e->text, format, ap);
+    text_vformat(e->text, sizeof e->text, format, ap);
     va_end(ap);
     return false;
 }
@@ -37,12 +38,27 @@ static struct slice value_of(struct slice text, const struct json_member *m)
     return slice_make(text.p + m->val_off, m->val_len);
 }
 
-/* Which acted-on name a key is under any spelling, or ACTED_COUNT. *exact: it is that name after unescaping. */
-static enum acted which(struct slice key, bool escaped, bool *exact)
+/* Whether a key's beginning rules all acted-on names out. Said of keys without escapes only: then the single byte that
+ * may stand for another one there is the first of U+017F, which folds to the 's' of "stream". */
+static bool another_name(struct slice key)
 {
-    if (key.n > 6 * JSON_KEY_MAX)
-        return ACTED_COUNT;
-    for (int i = 0; i < ACTED_COUNT; i++) {
+    char a, b;
+
+    if (key.n < 2)
+        return true;
+    a = (char)(key.p[0] | 0x20);
+    b = (char)(key.p[1] | 0x20);
+    if (a == 'm')
+        return b != 'o' && b != 'a';
+    return a != 's' && key.p[0] != '\xc5';
+}
+
+/* Which acted-on name a key is under any spelling, or REQUEST_MEMBER_COUNT. *exact: it is that name after unescaping. */
+static enum request_member which(struct slice key, bool escaped, bool *exact)
+{
+    if (key.n > 6 * JSON_KEY_MAX || (!escaped && another_name(key)))
+        return REQUEST_MEMBER_COUNT;
+    for (int i = 0; i < REQUEST_MEMBER_COUNT; i++) {
         char plain[6 * JSON_KEY_MAX];
         ptrdiff_t n;
 
@@ -50,15 +66,15 @@ static enum acted which(struct slice key, bool escaped, bool *exact)
             continue;
         if (!escaped && key.n == acted_name[i].n && slice_eq(key, acted_name[i])) {
             *exact = true;
-            return (enum acted)i;
+            return (enum request_member)i;
         }
         if (!json_key_eq_nocase(key, acted_name[i]))
             continue;
         n = json_unescape(key, plain, sizeof plain);
         *exact = n >= 0 && slice_eq(slice_make(plain, (size_t)n), acted_name[i]);
-        return (enum acted)i;
+        return (enum request_member)i;
     }
-    return ACTED_COUNT;
+    return REQUEST_MEMBER_COUNT;
 }
 
 /* A model's name: unescaped, bounded, printable. Copied, because it is told in the log when the body is long gone. */
@@ -107,28 +123,27 @@ static bool read_models(struct slice raw, struct arena *a, struct request_asks *
 bool request_read(struct slice text, const struct json_member *member, uint32_t n, struct arena *a, struct request_asks *out,
               struct request_error *e)
 {
-    int32_t at[ACTED_COUNT];
+    int16_t *at = out->at;
 
-    *out = (struct request_asks){.at_model = -1, .at_models = -1};
-    for (int i = 0; i < ACTED_COUNT; i++)
+    out->nmodels = 0;
+    out->stream = false;
+    for (int i = 0; i < REQUEST_MEMBER_COUNT; i++)
         at[i] = -1;
     for (uint32_t i = 0; i < n; i++) {
         bool exact = false;
-        enum acted k = which(key_of(text, &member[i]), member[i].key_escaped, &exact);
+        enum request_member k = which(key_of(text, &member[i]), member[i].key_escaped, &exact);
 
-        if (k == ACTED_COUNT)
+        if (k == REQUEST_MEMBER_COUNT)
             continue;
         if (at[k] >= 0)
             return wrong(e, acted_name[k].p, "`%s` occurs twice (any spelling counts). Send it once.", acted_name[k].p);
         if (!exact)
             return wrong(e, acted_name[k].p, "A key differs from `%s` only in case. Spell it `%s`.", acted_name[k].p,
                          acted_name[k].p);
-        at[k] = (int32_t)i;
+        at[k] = (int16_t)i;
     }
-    out->at_model = at[MODEL];
-    out->at_models = at[MODELS];
-    if (at[MODEL] >= 0) {
-        const struct json_member *m = &member[at[MODEL]];
+    if (at[REQUEST_MODEL] >= 0) {
+        const struct json_member *m = &member[at[REQUEST_MODEL]];
 
         if (m->type != JSON_STRING)
             return wrong(e, "model", "`model` must be a string, such as \"gpt-4o\" or \"openai:gpt-4o\".");
@@ -136,22 +151,22 @@ bool request_read(struct slice text, const struct json_member *member, uint32_t 
             return false;
         out->nmodels = 1;
     }
-    if (at[MODELS] >= 0) {
-        if (member[at[MODELS]].type != JSON_ARRAY)
+    if (at[REQUEST_MODELS] >= 0) {
+        if (member[at[REQUEST_MODELS]].type != JSON_ARRAY)
             return wrong(e, "models", "`models` must be an array of strings.");
-        if (!read_models(value_of(text, &member[at[MODELS]]), a, out, e))
+        if (!read_models(value_of(text, &member[at[REQUEST_MODELS]]), a, out, e))
             return false;
     }
     if (out->nmodels == 0)
         return wrong(e, "model", "The request names no model. Set `model`, or `models` to a list to try in order.");
-    if (at[STREAM] >= 0) {
-        const struct json_member *m = &member[at[STREAM]];
+    if (at[REQUEST_STREAM] >= 0) {
+        const struct json_member *m = &member[at[REQUEST_STREAM]];
 
         if (m->type != JSON_TRUE && m->type != JSON_FALSE && m->type != JSON_NULL)
             return wrong(e, "stream", "`stream` must be true or false.");
         out->stream = m->type == JSON_TRUE;
     }
-    for (int i = MAX_TOKENS; i <= MAX_OUTPUT_TOKENS; i++)
+    for (int i = REQUEST_MAX_TOKENS; i <= REQUEST_MAX_OUTPUT_TOKENS; i++)
         if (at[i] >= 0 && member[at[i]].type != JSON_NUMBER && member[at[i]].type != JSON_NULL)
             return wrong(e, acted_name[i].p, "`%s` must be a number.", acted_name[i].p);
     return true;

@@ -7,10 +7,28 @@
 #include "gate/route.h"
 #include "json/scan.h"
 
+/* The members the gateway acts on. */
+#define REQUEST_MEMBERS(X)                                                                                  \
+    X(MODEL, "model")                                                                                       \
+    X(MODELS, "models")                                                                                     \
+    X(STREAM, "stream")                                                                                     \
+    X(STREAM_OPTIONS, "stream_options")                                                                     \
+    X(MAX_TOKENS, "max_tokens")                                                                             \
+    X(MAX_COMPLETION_TOKENS, "max_completion_tokens")                                                       \
+    X(MAX_OUTPUT_TOKENS, "max_output_tokens")
+
+enum request_member {
+#define X(id, text) REQUEST_##id,
+    REQUEST_MEMBERS(X)
+#undef X
+    REQUEST_MEMBER_COUNT
+};
+struct slice request_member_name(enum request_member m);
+
 struct request_asks {
-    int32_t at_model, at_models;   /* index of the member, -1: absent */
+    int16_t at[REQUEST_MEMBER_COUNT];   /* index of the member, -1: absent */
     bool stream;
-    struct slice model[MODELS_MAX + 1]; /* `model` first, then `models`; unescaped, in the text or the arena */
+    struct slice model[MODELS_MAX + 1]; /* `model` first, then `models`; unescaped, in the arena */
     uint32_t nmodels;
 };
 

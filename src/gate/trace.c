@@ -68,23 +68,23 @@ void trace_attempts_json(const struct xchg *x, struct json_out *o)
         const struct attempt_record *r = &x->attempts.record[i];
 
         json_open(o, '{');
-        json_key(o, "provider");
+        json_key_ready(o, JSON_KEY("provider"));
         json_out_str(o, r->key->provider->id);
-        json_key(o, "model");
+        json_key_ready(o, JSON_KEY("model"));
         json_out_str_max(o, r->model, 128);
-        json_key(o, "key");
+        json_key_ready(o, JSON_KEY("key"));
         json_out_str_max(o, r->key->name, 64);
-        json_key(o, "status");
+        json_key_ready(o, JSON_KEY("status"));
         if (r->status)
             json_out_u64(o, r->status);
         else
             json_out_null(o);
-        json_key(o, "outcome");
+        json_key_ready(o, JSON_KEY("outcome"));
         json_out_str(o, slice_str(outcome_name((enum outcome)r->outcome)));
-        json_key(o, "ms");
+        json_key_ready(o, JSON_KEY("ms"));
         json_out_u64(o, r->ms);
         if (r->what) {
-            json_key(o, "reason");
+            json_key_ready(o, JSON_KEY("reason"));
             json_out_str(o, slice_str(r->what));
         }
         json_close(o, '}');
@@ -103,15 +103,17 @@ void trace_cut(struct xchg *x, enum outcome o)
     health_tell(x->world->health, r->key, r->model, OUTCOME_UPSTREAM_ERROR, true, -1, clock_ms());
 }
 
-static void key_u64(struct json_out *o, const char *name, uint64_t v)
+#define INLINE static inline __attribute__((always_inline)) /* so that the keys' lengths stay constants */
+
+INLINE void key_u64(struct json_out *o, struct slice key, uint64_t v)
 {
-    json_key(o, name);
+    json_key_ready(o, key);
     json_out_u64(o, v);
 }
 
-static void key_str(struct json_out *o, const char *name, struct slice s)
+INLINE void key_str(struct json_out *o, struct slice key, struct slice s)
 {
-    json_key(o, name);
+    json_key_ready(o, key);
     json_out_str_max(o, s, 128);
 }
 
@@ -126,38 +128,38 @@ static bool write_line(const struct xchg *x, struct json_out *o, bool with_attem
     if (n)
         last = &x->attempts.record[x->committed ? x->committed - 1u : n - 1];
     json_open(o, '{');
-    key_str(o, "time", log_time(clock_wall_ms(), when));
-    key_str(o, "level", slice_str(log_level_name(level)));
-    key_str(o, "msg", SLICE("request"));
-    key_str(o, "requestId", slice_make(x->id, REQUEST_ID_LEN));
+    key_str(o, JSON_KEY("time"), log_time(clock_wall_ms(), when));
+    key_str(o, JSON_KEY("level"), slice_str(log_level_name(level)));
+    key_str(o, JSON_KEY("msg"), SLICE("request"));
+    key_str(o, JSON_KEY("requestId"), slice_make(x->id, REQUEST_ID_LEN));
     if (x->key)
-        key_str(o, "accessKeyId", x->key->id);
+        key_str(o, JSON_KEY("accessKeyId"), x->key->id);
     if (x->has_surface)
-        key_str(o, "surface", surface_table[x->surface].name);
+        key_str(o, JSON_KEY("surface"), surface_table[x->surface].name);
     if (last) {
-        key_str(o, "model", last->model);
-        key_str(o, "provider", last->key->provider->id);
+        key_str(o, JSON_KEY("model"), last->model);
+        key_str(o, JSON_KEY("provider"), last->key->provider->id);
     }
-    key_u64(o, "status", x->status);
+    key_u64(o, JSON_KEY("status"), x->status);
     if (x->refusal)
-        key_str(o, "code", slice_str(x->refusal));
-    json_key(o, "attempts");
+        key_str(o, JSON_KEY("code"), slice_str(x->refusal));
+    json_key_ready(o, JSON_KEY("attempts"));
     if (with_attempts)
         trace_attempts_json(x, o);
     else
         json_out_u64(o, n);
     if (x->usage.seen) {
-        key_u64(o, "inputTokens", x->usage.input);
-        key_u64(o, "outputTokens", x->usage.output);
+        key_u64(o, JSON_KEY("inputTokens"), x->usage.input);
+        key_u64(o, JSON_KEY("outputTokens"), x->usage.output);
     }
     if (x->stop_reason[0])
-        key_str(o, "stopReason", slice_str(x->stop_reason));
-    key_u64(o, "bytesIn", x->bytes_in);
-    key_u64(o, "bytesOut", x->bytes_out);
+        key_str(o, JSON_KEY("stopReason"), slice_str(x->stop_reason));
+    key_u64(o, JSON_KEY("bytesIn"), x->bytes_in);
+    key_u64(o, JSON_KEY("bytesOut"), x->bytes_out);
     if (x->first_byte_ms)
-        key_u64(o, "ttfbMs", (uint64_t)(x->first_byte_ms - x->began_ms));
-    key_u64(o, "durationMs", (uint64_t)(clock_ms() - x->began_ms));
-    key_str(o, "end", slice_str(xchg_end_name(x->end)));
+        key_u64(o, JSON_KEY("ttfbMs"), (uint64_t)(x->first_byte_ms - x->began_ms));
+    key_u64(o, JSON_KEY("durationMs"), (uint64_t)(clock_ms() - x->began_ms));
+    key_str(o, JSON_KEY("end"), slice_str(xchg_end_name(x->end)));
     json_close(o, '}');
     return !o->full;
 }

@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "gate/headers.h"
+#include "gate/rewrite.h"
 #include "http/write.h"
-#include "json/out.h"
 #include "net/idle.h"
 
 enum {
@@ -376,26 +376,28 @@ static bool retry_fresh(struct upstream *up)
  * keeps nothing but its count. Returns how many, -1 when a value may not leave (then nothing is sent). */
 static int build_request(struct upstream *up, struct slice *piece, int cap)
 {
-    static char head[HEAD_OUT_MAX], model_text[6 * MODEL_ID_MAX + 16];
+    static char head[HEAD_OUT_MAX];
+    static struct rewrite_text text;
     const struct xchg *x = up->x;
     const struct provider *p = up->attempt->key->provider;
+    const struct rewrite change = {.text = slice_make(x->text.p, x->text.len),
+                                   .member = x->member,
+                                   .nmembers = x->nmembers,
+                                   .at = x->at,
+                                   .surface = x->surface,
+                                   .stream_options = x->usage_options,
+                                   .max_output_tokens = x->world->conf->gateway.max_output_tokens,
+                                   .key = up->attempt->key,
+                                   .known = up->attempt->known,
+                                   .model = up->attempt->model};
     struct json_edits edits;
-    struct json_out model;
     struct http_out o;
     size_t body_len;
     int n;
 
-    json_out_init(&model, model_text, sizeof model_text);
-    json_out_str(&model, up->attempt->model);
-    json_edits_init(&edits, slice_make(x->text.p, x->text.len));
-    if (x->at_models >= 0)
-        json_edit_remove(&edits, x->member, x->nmembers, (size_t)x->at_models);
-    if (x->at_model >= 0)
-        json_edit_value(&edits, &x->member[x->at_model], json_out_done(&model));
-    else
-        json_edit_add(&edits, SLICE("model"), json_out_done(&model));
+    rewrite_body(&change, &edits, &text);
     n = json_edit_pieces(&edits, piece + 1, (size_t)cap - 1, &body_len);
-    if (n < 0 || model.full)
+    if (n < 0)
         return -1;
     http_out_init(&o, head, sizeof head);
     http_out_request(&o, SLICE("POST"), p->base.path, surface_table[x->surface].path, x->query);
@@ -416,7 +418,7 @@ static bool take_answer(struct upstream *up);
 /* Sends what is left. False: nothing more to do in this wake-up. */
 static bool send_request(struct upstream *up)
 {
-    struct slice piece[JSON_EDITS_MAX * 2 + 2];
+    struct slice piece[JSON_PIECES_MAX + 1];
     int n = up->sent_all ? 0 : build_request(up, piece, (int)(sizeof piece / sizeof *piece));
     size_t skip = up->sent;
     struct fault f = {0};
@@ -585,6 +587,28 @@ enum io upstream_take(struct upstream *up, struct fault *f)
     return io;
 }
 
+/* The chunk that only weir asked for: usage behind the finish reason, with no choices. Others carry usage on a chunk of their own anyway. */
+static bool usage_only(struct slice raw)
+{
+    return slice_find(raw, SLICE("\"usage\"")) >= 0 &&
+           (slice_find(raw, SLICE("\"choices\":[]")) >= 0 || slice_find(raw, SLICE("\"choices\": []")) >= 0);
+}
+
+/* Takes the event that ends at scan_at out of the body. */
+static void cut_event(struct upstream *up)
+{
+    size_t len;
+    char *body = region(up, &len) + up->head_len;
+
+    len -= up->head_len;
+    memmove(body + up->event_at, body + up->scan_at, len - up->scan_at);
+    if (up->view)
+        up->view_len -= up->scan_at - up->event_at;
+    else
+        up->held.len -= up->scan_at - up->event_at;
+    up->scanned = up->scan_at = up->event_at;
+}
+
 enum up_scan upstream_scan(struct upstream *up, bool committed, struct slice *error)
 {
     struct slice body = upstream_body(up);
@@ -609,6 +633,11 @@ enum up_scan upstream_scan(struct upstream *up, bool committed, struct slice *er
         else
             sign = llm_stream_event(&up->llm, raw, committed, &scratch, error);
         up->tail_flowed = false;
+        if (up->x->usage_options.n && (up->llm.seen & LLM_FINISH) && usage_only(raw)) {
+            cut_event(up);
+            body = upstream_body(up);
+            continue;
+        }
         if (sign & LLM_ERROR)
             return UP_SCAN_ERROR;
         if ((sign & LLM_BROKEN) && !committed)

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/timer.h"
 #include "gate/attempts.h"
+#include "gate/request.h"
 #include "gate/world.h"
 #include "http/body.h"
 #include "http/head.h"
@@ -26,6 +27,7 @@
 enum {
     XCHG_TURNS_MAX = 64,          /* state steps in one wake-up before others get theirs */
     XCHG_UPSTREAMS = 2,           /* one attempt, and a hedge beside it */
+    PEER_SLOTS = 1 << 14,         /* counters of connections per client address, found by a seeded hash */
     XCHG_SURPLUS = 64,            /* connections above the limit that are still told why they are refused */
     XCHG_ARENA_BLOCK = 1024,      /* fields to forward, the queue, what is parsed: usually one block */
     XCHG_ARENA_MAX = 1 << 20,
@@ -162,7 +164,7 @@ struct xchg {
     bool running, woken;
     bool client_eof;           /* it closed its writing half, or more */
     bool secured;              /* the TLS handshake is done, or there is none */
-    bool surplus;              /* above the connection limit: its first request gets a 503 */
+    bool surplus;              /* above a connection limit: its first request gets a 503 */
     struct block in;           /* bytes read and not consumed: part of a head, or pipelined */
     size_t in_off;             /* consumed at the front of `in` */
     size_t head_seen;
@@ -177,7 +179,8 @@ struct xchg {
     struct json_check *check;  /* while the body comes in */
     struct json_member *member;
     uint32_t nmembers;
-    int32_t at_model, at_models; /* index in member, -1: absent */
+    int16_t at[REQUEST_MEMBER_COUNT]; /* where the acted-on members stand in `member` */
+    struct slice usage_options; /* stream_options with which usage is asked for; empty: the client asked itself */
     struct slice forward;      /* header lines for any attempt */
     struct slice query;
     struct http_body body;
@@ -216,6 +219,9 @@ extern struct gate {
     struct pool *xchg_pool, *up_pool;
     struct list all, idle;
     uint32_t open, most;       /* client connections; at most this many are served, a few more are told so */
+    uint32_t most_per_peer;    /* one address may not take all of them (L-41) */
+    uint16_t *peer;            /* PEER_SLOTS counters; two addresses that share one share its limit */
+    uint64_t peer_seed;
     const struct tls_identity *identity; /* NULL: clients speak plain HTTP */
     bool draining;
     uint64_t requests;

@@ -190,12 +190,14 @@ static enum parse parse_fields(struct head *h)
     for (;;) {
         const char *line = h->at, *colon, *value, *stop, *tail;
         enum http_name id = HTTP_OTHER;
+        bool plain;
         enum parse got;
 
         if (line < end && *line == '\r')
             return line_end(h, line, "");
         colon = http_find_unplain(line, end);
-        if (colon < end && *colon == ':' && colon != line) {
+        plain = colon < end && *colon == ':' && colon != line;
+        if (plain) {
             id = plain_name_id(line, (size_t)(colon - line));
         } else {
             colon = http_skip(colon, end, HTTP_C_TOKEN);
@@ -217,7 +219,9 @@ static enum parse parse_fields(struct head *h)
             ;
         h->field[h->nfields++] = (struct http_field){.name = {line, (size_t)(colon - line)},
                                                      .value = {value, (size_t)(tail - value)},
-                                                     .id = id};
+                                                     .id = id,
+                                                     .plain_name = plain,
+                                                     .whole_line = value == colon + 2 && colon[1] == ' ' && tail == stop};
         if (id == HTTP_OTHER)
             continue;
         if (h->first[id])

@@ -81,6 +81,8 @@ struct slice http_name_text(enum http_name id);
 struct http_field {
     struct slice name, value; /* value trimmed of SP and HT */
     enum http_name id;
+    bool plain_name; /* letters, digits and '-' only */
+    bool whole_line; /* stands in the buffer as exactly "name: value" CRLF, so that it can be copied with its neighbours */
 };
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS, HTTP_TRACE,

@@ -139,8 +139,10 @@ static bool lines_ok(struct slice s)
     const char *p = s.p, *end = s.p + s.n;
 
     while (p < end) {
-        const char *colon = http_skip(p, end, HTTP_C_TOKEN), *stop;
+        const char *colon = http_find_unplain(p, end), *stop;
 
+        if (colon < end && *colon != ':')
+            colon = http_skip(colon, end, HTTP_C_TOKEN);
         if (colon == p || colon == end || *colon != ':')
             return false;
         stop = http_find_ctl(colon, end);

@@ -13,15 +13,24 @@ void json_out_init(struct json_out *o, char *memory, size_t cap)
     *o = (struct json_out){.p = memory, .cap = cap};
 }
 
-static void put(struct json_out *o, const char *p, size_t n)
+static inline void put(struct json_out *o, const char *p, size_t n)
 {
+    char *to = o->p + o->n;
+
     if (o->full || n > o->cap - o->n) {
         o->full = true;
         return;
     }
-    if (n)
-        memcpy(o->p + o->n, p, n);
     o->n += n;
+    if (n > 16) {
+        memcpy(to, p, n);
+    } else if (n >= 8) { /* most pieces are short, and for those two moves beat a call */
+        memcpy(to, p, 8);
+        memcpy(to + n - 8, p + n - 8, 8);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            to[i] = p[i];
+    }
 }
 
 /* Before every value: the comma that is due, and after it one is due. */
@@ -92,6 +101,61 @@ static void put_inside(struct json_out *o, struct slice s)
     }
 }
 
+/* Up to here strings are copied and checked in one go, by machine words; a call of the block search pays only above. */
+enum { SHORT_MAX = 96 };
+
+/* Copies the n bytes and tells whether every one is plain, in which case the copy is what was wanted. */
+static inline bool copy_plain(char *to, const char *from, size_t n)
+{
+    uint64_t w, special = 0;
+
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8) {
+            memcpy(&w, from + i, 8);
+            special |= json_word_special((const uint8_t *)&w);
+            memcpy(to + i, &w, 8);
+        }
+        memcpy(&w, from + n - 8, 8); /* overlaps the word before it instead of counting bytes */
+        memcpy(to + n - 8, &w, 8);
+        return (special | json_word_special((const uint8_t *)&w)) == 0;
+    }
+    if (n >= 4) {
+        uint32_t half[2];
+
+        memcpy(&half[0], from, 4);
+        memcpy(&half[1], from + n - 4, 4);
+        memcpy(to, &half[0], 4);
+        memcpy(to + n - 4, &half[1], 4);
+        w = (uint64_t)half[1] << 32 | half[0];
+        return json_word_special((const uint8_t *)&w) == 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+        special |= !json_is_plain((uint8_t)from[i]);
+    }
+    return special == 0;
+}
+
+/* The string with its comma in one go; false, and nothing written, when it is long, has something to escape, or may not
+ * fit: then the long way decides. */
+static inline bool put_short(struct json_out *o, struct slice s)
+{
+    char *to = o->p + o->n;
+
+    if (s.n > SHORT_MAX || o->full || o->cap - o->n < s.n + 3)
+        return false;
+    *to = ',';
+    to += o->comma;
+    *to++ = '"';
+    if (!copy_plain(to, s.p, s.n))
+        return false;
+    to += s.n;
+    *to++ = '"';
+    o->n = (size_t)(to - o->p);
+    o->comma = true;
+    return true;
+}
+
 void json_key(struct json_out *o, const char *name)
 {
     json_out_str(o, slice_str(name));
@@ -101,6 +165,8 @@ void json_key(struct json_out *o, const char *name)
 
 void json_out_str(struct json_out *o, struct slice s)
 {
+    if (put_short(o, s))
+        return;
     item(o);
     put(o, "\"", 1);
     put_inside(o, s);
@@ -111,6 +177,8 @@ void json_out_str_max(struct json_out *o, struct slice s, size_t max)
 {
     size_t cut = s.n;
 
+    if (cut <= max && put_short(o, s))
+        return;
     if (cut > max) {
         /* Back to where the character that crosses the cut begins. A run of stray continuation bytes has
          * no such place: no character is longer than four bytes, so neither is the way back. */
@@ -127,14 +195,25 @@ void json_out_str_max(struct json_out *o, struct slice s, size_t max)
 
 void json_out_u64(struct json_out *o, uint64_t v)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    char digits[20], *to = digits;
+    unsigned n = 1;
+    bool fits = !o->full && o->cap - o->n > sizeof digits; /* straight to its place, with a comma, as nearly always */
 
-    do
-        digits[--at] = (char)('0' + v % 10);
-    while ((v /= 10) != 0);
-    item(o);
-    put(o, digits + at, sizeof(digits) - at);
+    for (uint64_t limit = 10; n < sizeof digits && v >= limit; limit *= 10)
+        n++;
+    if (fits) {
+        to = o->p + o->n;
+        *to = ',';
+        to += o->comma;
+        o->comma = true;
+        o->n = (size_t)(to - o->p) + n;
+    }
+    for (unsigned i = n; i-- > 0; v /= 10)
+        to[i] = (char)('0' + v % 10);
+    if (!fits) {
+        item(o);
+        put(o, digits, n);
+    }
 }
 
 void json_out_i64(struct json_out *o, int64_t v)

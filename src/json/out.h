@@ -19,10 +19,13 @@ struct json_out {
 };
 
 void json_out_init(struct json_out *o, char *memory, size_t cap);
-/* Each open/value/key call puts the comma that is due. key only inside objects, before each value. */
+/* Each open/value/key call puts the comma that is due. key only inside objects, before each value. json_key_ready
+ * (below) takes JSON_KEY of a literal that needs no escape: pasted together when this is compiled, so only a short copy
+ * is left. */
 void json_open(struct json_out *o, char bracket);  /* '{' or '[' */
 void json_close(struct json_out *o, char bracket); /* '}' or ']' */
 void json_key(struct json_out *o, const char *name);
+#define JSON_KEY(name) SLICE(",\"" name "\":")
 void json_out_str(struct json_out *o, struct slice s);
 /* At most `max` bytes of s (cut at a character's border, "..." appended when cut). */
 void json_out_str_max(struct json_out *o, struct slice s, size_t max);
@@ -31,6 +34,25 @@ void json_out_i64(struct json_out *o, int64_t v);
 void json_out_bool(struct json_out *o, bool v);
 void json_out_null(struct json_out *o);
 void json_out_raw(struct json_out *o, struct slice valid_json);
+
+/* The comma in front is dropped where none is due. Inline, so that the length is known where it is copied. */
+static inline void json_key_ready(struct json_out *o, struct slice key)
+{
+    if (o->full || key.n > o->cap - o->n) {
+        o->full = true;
+        return;
+    }
+    if (o->comma) {
+        memcpy(o->p + o->n, key.p, key.n);
+        o->n += key.n;
+    } else {
+        memcpy(o->p + o->n, key.p + 1, key.n - 1);
+        o->n += key.n - 1;
+    }
+    o->comma = false;
+}
+
+/* The text; {NULL,0} when it did not fit. */
 static inline struct slice json_out_done(const struct json_out *o)
 {
     return o->full ? slice_make(NULL, 0) : slice_make(o->p, o->n);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "json/scan.h"
 
 #if defined(__x86_64__)
@@ -361,8 +362,7 @@ AVX2 static size_t avx2_plain(const uint8_t *p, size_t n)
 
 static bool has_avx2(void)
 {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") != 0;
+    return cpu_has(CPU_AVX2);
 }
 
 /* ---- 64-bit ARM. ---- */

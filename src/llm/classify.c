@@ -153,7 +153,7 @@ static bool rule_matches(const struct class_rule *c, const struct reading *r, en
 {
     if (!(c->dialects & 1u << dialect) || status < c->min || status > c->max)
         return false;
-    switch (c->where) {
+    switch ((enum class_where)c->where) {
     case CLASS_STATUS:
         return true;
     case CLASS_CODE:

@@ -24,9 +24,9 @@
 #define UNSAID 0, 0
 #define ONLY(s) s, s
 
-#define CODE(dialects, range, word, outcome, status) {dialects, range, CLASS_CODE, word, OUTCOME_##outcome, status}
-#define TEXT(dialects, range, word, outcome, status) {dialects, range, CLASS_TEXT, word, OUTCOME_##outcome, status}
-#define STATUS(range, outcome) {ALL, range, CLASS_STATUS, NULL, OUTCOME_##outcome, 502}
+#define CODE(dialects, range, word, outcome, status) {word, dialects, OUTCOME_##outcome, CLASS_CODE, range, status}
+#define TEXT(dialects, range, word, outcome, status) {word, dialects, OUTCOME_##outcome, CLASS_TEXT, range, status}
+#define STATUS(range, outcome) {NULL, ALL, OUTCOME_##outcome, CLASS_STATUS, range, 502}
 
 const struct class_rule class_rules[] = {
     /* ---- refused by content policy ---- */

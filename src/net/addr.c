@@ -2,9 +2,10 @@
  * cases differ between C libraries. Pure. */
 #include "net/addr.h"
 
+#include "base/text.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Decimal, 0..255, no leading zero (some readers take those for octal). */
@@ -182,11 +183,11 @@ static size_t v6_text(const uint8_t ip[16], char out[40])
     }
     for (int i = 0; i < 8; i++) {
         if (i == best) {
-            n += (size_t)snprintf(out + n, 40 - n, "%s", "::");
+            n += (size_t)text_format(out + n, 40 - n, "%s", "::");
             i += best_len - 1;
             continue;
         }
-        n += (size_t)snprintf(out + n, 40 - n, "%s%x", n && out[n - 1] != ':' ? ":" : "",
+        n += (size_t)text_format(out + n, 40 - n, "%s%x", n && out[n - 1] != ':' ? ":" : "",
                               (unsigned)ip[2 * i] << 8 | ip[2 * i + 1]);
     }
     return n;
@@ -198,14 +199,14 @@ struct slice addr_text(const struct addr *a, char out[ADDR_TEXT_MAX])
     int n;
 
     if (a->family == 4) {
-        n = snprintf(out, ADDR_TEXT_MAX, "%u.%u.%u.%u:%u", a->ip[0], a->ip[1], a->ip[2], a->ip[3], a->port);
+        n = text_format(out, ADDR_TEXT_MAX, "%u.%u.%u.%u:%u", a->ip[0], a->ip[1], a->ip[2], a->ip[3], a->port);
     } else if (a->family == 6) {
         v6_text(a->ip, v6);
         if (a->scope)
-            snprintf(zone, sizeof zone, "%%%u", (unsigned)a->scope);
-        n = snprintf(out, ADDR_TEXT_MAX, "[%s%s]:%u", v6, zone, a->port);
+            text_format(zone, sizeof zone, "%%%u", (unsigned)a->scope);
+        n = text_format(out, ADDR_TEXT_MAX, "[%s%s]:%u", v6, zone, a->port);
     } else {
-        n = snprintf(out, ADDR_TEXT_MAX, "none");
+        n = text_format(out, ADDR_TEXT_MAX, "none");
     }
     return slice_make(out, (size_t)n); /* the longest form is 58 bytes */
 }

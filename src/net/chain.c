@@ -339,8 +339,6 @@ static enum io start_path(struct chain *c, unsigned from, int64_t now_s, struct 
             return refuse(c, BR_ERR_X509_FORBIDDEN_KEY_USAGE, NULL, f);
         if (cert.name_constraints)
             return refuse(c, BR_ERR_X509_CRITICAL_EXTENSION, NULL, f);
-        if (cert.key.kind == CERT_KEY_RSA && cert.key.n.n < RSA_BYTES_MIN)
-            return refuse(c, BR_ERR_X509_WEAK_PUBLIC_KEY, NULL, f);
         if (i >= from && anchored(c, &cert, i == 0)) {
             c->path_end = i;
             c->replayed = 0;

@@ -11,13 +11,13 @@
 #include "net/dns.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "base/timer.h"
 #include "net/loop.h"
 
@@ -121,7 +121,7 @@ static uint32_t zone_index(const char *zone)
     char path[64], text[16];
     uint64_t index;
 
-    snprintf(path, sizeof path, "/sys/class/net/%s/ifindex", zone);
+    text_format(path, sizeof path, "/sys/class/net/%s/ifindex", zone);
     ssize_t n = read_file(path, text, sizeof text);
     return n > 0 && slice_u64(slice_trim(slice_make(text, (size_t)n)), &index) && index <= UINT32_MAX ? (uint32_t)index : 0;
 }

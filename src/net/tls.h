@@ -16,11 +16,16 @@
 #include "net/trust.h"
 
 struct tls;          /* one connection's engine */
-struct tls_identity; /* a server's chain and private key, see net/tls_identity.h */
+struct tls_identity; /* a server's chain and private key */
 
 /* Once at start: at most max_conns engines of each side at a time (address space only, touched when used). False: no
  * memory. */
 MUST_USE bool tls_init(uint32_t max_conns);
+
+/* Server identity from PEM texts (chain, leaf first; one unencrypted EC or RSA key as PKCS#1, SEC1 or PKCS#8). NULL with *why.
+ * Checks that key and leaf belong together. Memory from the arena (55 KB and the certificates), which must outlive the
+ * identity; the texts may go. */
+struct tls_identity *tls_identity_load(struct slice chain_pem, struct slice key_pem, struct arena *a, const char **why);
 
 /* A client engine for host (name or IP literal; lower case, no trailing dot, not empty). session_tag: two connections may
  * share a TLS session only when trust, host, port and this tag are equal (S-63). trust must outlive the handshake.

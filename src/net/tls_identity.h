@@ -1,14 +1,13 @@
-/* A server's own certificate chain and private key. */
+/* The inside of a server's identity, for net/tls.c; tls_identity_load is declared in net/tls.h, which needs no BearSSL. */
 #ifndef NET_TLS_IDENTITY_H
 #define NET_TLS_IDENTITY_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "bearssl.h"
 
-#include "base/arena.h"
-#include "base/slice.h"
+#include "net/tls.h"
 
 enum {
     IDENTITY_CERTS_MAX = 10,
@@ -31,9 +30,6 @@ struct tls_session {
     int64_t until_ms;
 };
 
-/* From PEM texts (chain, leaf first; one unencrypted EC or RSA key as PKCS#1, SEC1 or PKCS#8). NULL with *why. Checks
- * that key and leaf belong together. Memory from the arena, which must outlive the identity; the texts may go. */
-struct tls_identity *tls_identity_load(struct slice chain_pem, struct slice key_pem, struct arena *a, const char **why);
 /* Makes cc a server with this identity, sessions included (the engine's other settings are the caller's). */
 void identity_use(const struct tls_identity *id, br_ssl_server_context *cc);
 

@@ -808,3 +808,9 @@ size_t sys_resident(void)
 {
     return 0;
 }
+
+bool sys_is_pipe(int fd)
+{
+    (void)fd;
+    return false;
+}

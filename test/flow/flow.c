@@ -389,18 +389,18 @@ enum { MEMORY_POINTS = 60 };
 enum effort { EFFORT_NONE, EFFORT_SOME, EFFORT_ALL };
 
 /* The points of one kind of run, and how far they lie apart. */
-static uint64_t points_of(enum torture how, enum effort effort, bool large, uint64_t *stride)
+static uint64_t points_of(const struct flow *f, enum torture how, enum effort effort, uint64_t *stride)
 {
     uint64_t n = how >= MEMORY_ONCE ? MEMORY_POINTS : progress->last_call;
 
     *stride = 1;
-    if (how == BYTES)
-        return !large;
-    if (how < CALL_ONCE)
+    if (how == CALM)
         return 1;
+    if (how <= BYTES)
+        return !f->quick && (how == SHORT || !f->large);
     if (effort == EFFORT_SOME)
-        *stride = n / (large ? 2 : 10) + 1;
-    return effort == EFFORT_NONE ? 0 : n;
+        *stride = n / (f->large ? 2 : 6) + 1;
+    return effort == EFFORT_NONE || (f->quick && effort == EFFORT_SOME) ? 0 : n;
 }
 
 /* From where progress stands: the calm run, then every point of every torture. */
@@ -410,7 +410,7 @@ static void run_all(const struct flow *f, enum effort effort)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (; progress->how < TORTURES; progress->how++, progress->nth = 1) {
-        uint64_t stride, last = points_of(progress->how, effort, f->large, &stride);
+        uint64_t stride, last = points_of(f, progress->how, effort, &stride);
 
         for (; progress->nth <= last; progress->nth += stride) {
             snprintf(name, sizeof name, "%s, %s %llu", f->name, torture_name[progress->how], (unsigned long long)progress->nth);
@@ -452,14 +452,20 @@ static void run_flow(const struct flow *f, enum effort effort)
     }
 }
 
-static struct flow flows[512];
+static struct flow flows[1024];
 static size_t nflows;
 
 void flow_add(const char *name, void (*run)(const void *row), const void *row)
 {
     if (nflows == sizeof flows / sizeof *flows)
         abort();
-    flows[nflows++] = (struct flow){name, run, row, false};
+    flows[nflows++] = (struct flow){name, run, row, false, false};
+}
+
+void flow_add_quick(const char *name, void (*run)(const void *row), const void *row)
+{
+    flow_add(name, run, row);
+    flows[nflows - 1].quick = true;
 }
 
 void flow_add_large(const char *name, void (*run)(const void *row), const void *row)

@@ -11,12 +11,14 @@ struct flow {
     void (*run)(const void *row);
     const void *row; /* for flows that are lines of a table */
     bool large;      /* moves megabytes: not byte by byte */
+    bool quick;      /* one of many alike: calm only */
 };
 #define FLOW(function) flow_add(#function, function, NULL)
 #define FLOW_LARGE(function) flow_add_large(#function, function, NULL)
 
 /* Registers a flow; then flow_main runs them all, its value is main's exit code. */
 void flow_add(const char *name, void (*run)(const void *row), const void *row);
+void flow_add_quick(const char *name, void (*run)(const void *row), const void *row);
 void flow_add_large(const char *name, void (*run)(const void *row), const void *row);
 int flow_main(void);
 

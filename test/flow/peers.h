@@ -35,6 +35,7 @@ struct act {
 #define SEND(lit) {.kind = ACT_SEND, .text = "" lit, .n = sizeof(lit) - 1}
 #define DRIP(lit, bytes, every_ms) {.kind = ACT_SEND, .text = "" lit, .n = sizeof(lit) - 1, .piece = (bytes), .ms = (every_ms)}
 #define CHUNK(lit) {.kind = ACT_CHUNK, .text = "" lit, .n = sizeof(lit) - 1}
+#define DRIP_CHUNK(lit, bytes, every_ms) {.kind = ACT_CHUNK, .text = "" lit, .n = sizeof(lit) - 1, .piece = (bytes), .ms = (every_ms)}
 #define LAST_CHUNK SEND("0\r\n\r\n")
 #define ANSWER(status_and_fields, lit) {.kind = ACT_ANSWER, .head = "" status_and_fields, .text = "" lit, .n = sizeof(lit) - 1}
 #define PLAIN(lit) ANSWER("200 OK\r\ncontent-type: application/json\r\n", lit)

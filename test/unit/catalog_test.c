@@ -24,12 +24,12 @@ static void consistent(void)
         CHECK(url_parse(p->base_url, &u, &why) && u.https);
         CHECK(p->surfaces && !(p->surfaces >> SURFACE_COUNT) && p->environment[0] && p->name.n);
         for (uint32_t j = 0; j < p->nmodels; j++) {
-            const struct conf_model *m = &p->model[j];
+            struct conf_model row = catalog_model(p, j), *m = &row;
 
             CHECK(m->id.n && m->id.n == strlen(m->id.p) && m->name.n);
             CHECK(m->priced || (m->price_input | m->price_output | m->price_cache_read | m->price_cache_write) == 0);
             for (uint32_t k = 0; k < j; k++)
-                CHECK(!slice_eq_nocase(m->id, p->model[k].id));
+                CHECK(!slice_eq_nocase(m->id, catalog_model(p, k).id));
         }
     }
 }
@@ -45,9 +45,9 @@ static void spot_checks(void)
     CHECK_STR(slice_str(anthropic->environment), "ANTHROPIC_API_KEY");
     check_case("0.0375 dollars per million are 37500 pico-dollars per token");
     for (uint32_t i = 0; i < catalog[0].nmodels; i++)
-        if (slice_eq(catalog[0].model[i].id, SLICE("gpt-5.6-luna"))) {
-            CHECK_INT(catalog[0].model[i].price_input, 200000);
-            CHECK_INT(catalog[0].model[i].price_cache_read, 20000);
+        if (slice_eq(catalog_model(&catalog[0], i).id, SLICE("gpt-5.6-luna"))) {
+            CHECK_INT(catalog_model(&catalog[0], i).price_input, 200000);
+            CHECK_INT(catalog_model(&catalog[0], i).price_cache_read, 20000);
         }
 }
 
@@ -127,8 +127,11 @@ static void reference_provider(struct reader *r, const struct catalog_provider *
         } else if (i == 5) {
             CHECK_INT(read_count(r), p->nmodels);
             read_array(r, &list, "models");
-            while (read_element(r, &list) && CHECK(n < p->nmodels))
-                reference_model(r, &p->model[n++]);
+            while (read_element(r, &list) && CHECK(n < p->nmodels)) {
+                struct conf_model m = catalog_model(p, n++);
+
+                reference_model(r, &m);
+            }
         } else {
             read_skip(r);
         }

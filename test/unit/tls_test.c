@@ -448,6 +448,8 @@ static void test_refusals(void)
     test_wall_ms = now;
     check_case("another trust set");
     struct pair p;
+    if (pair_ready(&p, id_ec)) /* known under one set */
+        pair_close(&p);
     pair_open(&p, id_ec, trust_rsa_only, host);
     pair_shake(&p);
     CHECK(p.cr == IO_FAILED && p.cf.sys == 62);
@@ -478,6 +480,32 @@ static void test_cached_expiry(void)
             CHECK(p.cr == IO_FAILED && p.cf.sys == 54);
         CHECK_INT(tls_counts().chain_cache_hits - hits, i == 1);
         pair_close(&p);
+    }
+    test_wall_ms = now;
+}
+
+/* A resumed handshake looks at no certificate: so the session must not outlive the chain. */
+static void test_session_expiry(void)
+{
+    struct pair p;
+    struct cert leaf;
+    int64_t now = test_wall_ms;
+
+    check_case("session of a chain that expired since");
+    test_ms += 3600000;
+    CHECK(cert_parse(slice_make((const char *)id_ec->chain[0].data, id_ec->chain[0].data_len), &leaf));
+    test_wall_ms = leaf.not_after * 1000 - 600000;
+    for (int minutes = 0; minutes <= 11; minutes += minutes ? 6 : 5) {
+        pair_open(&p, id_ec, trust, host);
+        pair_shake(&p);
+        if (minutes < 10)
+            CHECK(p.cr == IO_DONE && tls_resumed(p.c) == (minutes > 0));
+        else
+            CHECK(p.cr == IO_FAILED && p.cf.sys == 54);
+        pair_close(&p);
+        int step = minutes ? 6 : 5;
+        test_ms += step * 60000;
+        test_wall_ms += step * 60000;
     }
     test_wall_ms = now;
 }
@@ -808,6 +836,7 @@ int main(void)
     test_close();
     test_refusals();
     test_cached_expiry();
+    test_session_expiry();
     test_not_tls();
     test_floods();
     test_stolen_chain();

@@ -258,6 +258,18 @@ static void test_made(void)
     v6[15] = 2;
     CHECK(!cert_has_ip(&c, v4, 4) && !cert_has_ip(&c, v6, 16) && !cert_has_ip(&c, v6, 4) && !cert_has_ip(&c, v4, 0));
 
+    check_case("an extension twice");
+    for (int way = 0; way < 2; way++) {
+        static const char basic[] = "\x55\x1d\x13", names[] = "\x55\x1d\x1e";
+
+        text = certs_file("canc.pem");
+        CHECK(pem_next(&text, der, sizeof der, &b) == PARSE_DONE && cert_parse(b.der, &c));
+        char *at = memmem(der, b.der.n, way ? basic : names, 3);
+        if (CHECK(at != NULL))
+            memcpy(at, way ? names : basic, 3);
+        CHECK(!cert_parse(b.der, &c));
+    }
+
     check_case("sets");
     struct trust *t = load(certs_file("bundle.pem"), &skipped, &why);
     CHECK(t && trust_count(t) == 2 && skipped == 0);
@@ -266,6 +278,8 @@ static void test_made(void)
     CHECK(t && trust_serial(t) != serial);
     t = load(certs_file("chain3.pem"), &skipped, &why); /* a server's chain as anchors: the leaf only as itself */
     CHECK(t && trust_count(t) == 3);
+    text = certs_file("leaf.pem");
+    CHECK(pem_next(&text, der, sizeof der, &b) == PARSE_DONE && cert_parse(b.der, &c));
     CHECK(t && !trust_find(t, c.subject, NULL)->is_ca);
     t = load(certs_file("weak.pem"), &skipped, &why);
     CHECK(!t && skipped == 1 && strcmp(why, "no usable certificate in it") == 0);

@@ -47,9 +47,13 @@ for (const [kind, make] of Object.entries(kinds)) {
   check(`${kind} bad provider key`, () => assert.rejects(generateText(ask(make("all:e401"))), (e) => e.statusCode === 503));
   check(`${kind} late error`, async () => {
     let text = "", failed = false;
-    for await (const part of streamText(ask(make("all:late-error"))).fullStream) {
-      if (part.type === "text-delta") text += part.text;
-      if (part.type === "error") failed = true;
+    try {
+      for await (const part of streamText(ask(make("all:late-error"))).fullStream) {
+        if (part.type === "text-delta") text += part.text;
+        if (part.type === "error") failed = true;
+      }
+    } catch {
+      failed = true; // the connection ends right behind the error event, and that may be what the SDK reports
     }
     assert.equal(text, TEXT);
     assert.ok(failed, "the error event did not surface");
