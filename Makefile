@@ -1,7 +1,7 @@
 # weir: how it is built and tested.  `make help` lists what there is to do.
 #
 # One source tree, several builds of it, each in its own folder under build/:
-#   rel   what ships: musl, static-PIE, -O2, stripped into ./weir (symbols stay in build/weir.debug)
+#   rel   what ships: musl, static-PIE, small, stripped into ./weir (symbols stay in build/weir.debug)
 #   host  host libc, -DWEIR_DEBUG: unit and flow tests, valgrind
 #   asan  the same with address and undefined-behaviour sanitizers
 #   cov   the same counting lines
@@ -67,14 +67,29 @@ vendor/bearssl/inc/bearssl.h vendor/jsmn/jsmn.h &: | build/setup.ok
 # Where the C library is musl itself, its compiler does everything.  Else musl-gcc compiles and we link by hand, because
 # the wrapper turns -static-pie into a dynamic executable: rcrt1.o is the start file that relocates itself.
 NATIVE_MUSL := $(findstring musl,$(shell $(HOST_CC) -dumpmachine 2>/dev/null))
+comma := ,
 REL_CC := $(if $(NATIVE_MUSL),$(HOST_CC),$(MUSL_CC))
+# The compiler behind musl-gcc: link-time code is its own.
+REL_LD := $(if $(NATIVE_MUSL),$(HOST_CC),gcc)
 musl_specs = $(shell sed -n 's/.*-specs "\(.*\)".*/\1/p' "$$(command -v $(MUSL_CC))")
 musl_lib = $(shell sed -n 's:.* \(/[^ ]*\)/crti\.o.*:\1:p' $(musl_specs) | head -n1)
 LD_HARDEN := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
 
-# Paths are cut from the object files, so that two checkouts of one commit give one binary.
-REL_FLAGS := -O2 -g -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-omit-frame-pointer \
-  -fno-plt -ffile-prefix-map=$(CURDIR)=.
+# The binary has to stay below 400 KB. Code that every byte or every handshake goes through is compiled for speed (measured by
+# `make bench`), all else for size. No unwind tables: debuggers find theirs in build/weir.debug.
+HOT := src/json/scan% src/json/simd% src/json/str% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% \
+  src/llm/stream% src/llm/peek% src/llm/members% src/base/slice% src/base/map% src/base/sha256% \
+  $(addprefix vendor/bearssl/src/,symcipher/aes_x86ni% hash/ghash_pclmul% symcipher/chacha20_sse2% symcipher/poly1305_ctmulq% \
+    hash/sha2small% ec/ec_p256% ec/ec_c25519% int/i31% int/i62%)
+rel_opt = $(if $(filter $(HOT),$(1)),-O2 -falign-functions=16 -falign-jumps=1 -falign-loops=1 -falign-labels=1,-Os) \
+  $(if $(filter src/base/relr.c,$(1)),-fno-lto)
+# Packed relocations make position independence cost 2 KB instead of 30; src/base/relr.c applies them (see there).
+RELR := $(if $(filter x86_64-%,$(shell $(REL_CC) -dumpmachine 2>/dev/null)),$(shell ld --help 2>/dev/null | grep -om1 pack-relative-relocs | head -n1))
+# The link generates code too, and has to be told again how. Paths are cut, so that two checkouts of one commit give one binary.
+REL_CODE := -g -flto=auto -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fomit-frame-pointer \
+  -fno-unwind-tables -fno-asynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=.
+LD_REL := -O2 $(REL_CODE) $(LD_HARDEN) $(if $(RELR),-Wl$(comma)-z$(comma)$(RELR)$(comma)-e$(comma)relr_start)
+REL_FLAGS := $$(call rel_opt,$$<) $(REL_CODE) $(if $(RELR),-DWEIR_PACKED_RELOCATIONS)
 HOST_FLAGS := -O1 -g -fno-omit-frame-pointer -DWEIR_DEBUG
 ASAN_FLAGS := $(HOST_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all
 COV_FLAGS := -O0 -g --coverage -fprofile-update=atomic
@@ -120,7 +135,7 @@ endef
 
 # $(1) build name, $(2) compiler, $(3) flags.  Vendor code is compiled without our warnings.
 define bearssl_rules
-build/$(1)/bearssl/%.o: vendor/bearssl/src/%.c build/bearssl.mk
+build/$(1)/bearssl/%.o: vendor/bearssl/src/%.c build/bearssl.mk $(if $(filter rel,$(1)),Makefile)
 	@mkdir -p $$(@D)
 	$$(Q)$(2) -w $(3) -Ivendor/bearssl/inc -Ivendor/bearssl/src -c $$< -o $$@
 
@@ -142,16 +157,18 @@ build/force: ;
 # ---- the product ---------------------------------------------------------------------------------------------------
 all: weir
 
-build/weir.debug: $(OBJ_rel) build/rel/libbearssl.a
+# Objects, not an archive of them: an archive of link-time code needs an ar that knows the compiler.
+WEIR_OBJ := $(OBJ_rel) $(BEARSSL:vendor/bearssl/src/%.c=build/rel/bearssl/%.o)
+build/weir.debug: $(WEIR_OBJ)
 ifneq (,$(NATIVE_MUSL))
-	$(call say,LINK,weir)$(HOST_CC) -static-pie $(LD_HARDEN) -o $@ $(OBJ_rel) build/rel/libbearssl.a
+	$(call say,LINK,weir)$(REL_LD) -static-pie $(LD_REL) -o $@ $(WEIR_OBJ)
 else
-	$(call say,LINK,weir)$(HOST_CC) -nostdlib -static-pie $(LD_HARDEN) -o $@ $(musl_lib)/rcrt1.o $(musl_lib)/crti.o \
-	  $(OBJ_rel) build/rel/libbearssl.a $(musl_lib)/libc.a $$($(HOST_CC) -print-libgcc-file-name) $(musl_lib)/crtn.o
+	$(call say,LINK,weir)$(REL_LD) -nostdlib -static-pie $(LD_REL) -o $@ $(musl_lib)/rcrt1.o $(musl_lib)/crti.o \
+	  $(WEIR_OBJ) $(musl_lib)/libc.a $$($(REL_LD) -print-libgcc-file-name) $(musl_lib)/crtn.o
 endif
 
 weir: build/weir.debug test/run-static.sh
-	$(Q)strip -o build/weir.tmp build/weir.debug
+	$(Q)strip -R .comment -o build/weir.tmp build/weir.debug
 	$(Q)test/run-static.sh build/weir.tmp
 	$(Q)mv build/weir.tmp $@
 
@@ -217,7 +234,7 @@ cov-steps: $(call tests_of,cov) run-cov-e2e
 run-cov-e2e: build/cov/weir
 	@WEIR_BIN=$(CURDIR)/build/cov/weir test/run-one.sh e2e test/run-e2e.sh
 
-# Micro benches are built as the product is, but on the host libc: the two differ in memcpy, not in our code.
+# Micro benches are built as the product's hot files are, but on the host libc: the two differ in memcpy, not in our code.
 bench: $(patsubst test/%.c,build/bench/%,$(BENCH))
 	$(Q)for b in $^; do echo "== $$b"; $$b || exit 1; done
 build/bench/%: test/%.c $(LIB_SRC) $(HDR) build/host/libbearssl.a

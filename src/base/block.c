@@ -27,6 +27,8 @@ bool block_room(struct block *b, size_t more)
 
 bool block_add(struct block *b, const char *p, size_t n)
 {
+    if (n == 0)
+        return true; /* p may be NULL then */
     if (!block_room(b, n))
         return false;
     memcpy(b->p + b->len, p, n);

@@ -1,6 +1,10 @@
 /* Views of bytes: compare, search, trim, numbers. Pure. */
 #include "base/slice.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
     if (a.n != b.n)
@@ -33,19 +37,88 @@ ptrdiff_t slice_find_char(struct slice s, char c)
     return hit ? hit - s.p : -1;
 }
 
+/* Searching looks at the needle's first and last byte at once: either alone is common (every key of JSON begins with a
+ * quote), both in their distance are rare. memchr and memmem would stop at each quote, and musl's are slow besides. */
+static bool found_at(const char *p, struct slice needle)
+{
+    for (size_t i = 1; i + 1 < needle.n; i++)
+        if (p[i] != needle.p[i])
+            return false;
+    return true;
+}
+
+#if defined(__SSE2__)
+enum { LANE = 16, BLOCK = 64 };
+
+static inline __m128i ends_match(const char *p, size_t last, __m128i first_byte, __m128i last_byte)
+{
+    __m128i head = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i tail = _mm_loadu_si128((const __m128i *)(const void *)(p + last));
+
+    return _mm_and_si128(_mm_cmpeq_epi8(head, first_byte), _mm_cmpeq_epi8(tail, last_byte));
+}
+
+/* The first hit among the LANE places from p on, or NULL. */
+static const char *find_in_lane(const char *p, __m128i match, struct slice needle)
+{
+    for (unsigned hits = (unsigned)_mm_movemask_epi8(match); hits; hits &= hits - 1) {
+        const char *hit = p + __builtin_ctz(hits);
+
+        if (found_at(hit, needle))
+            return hit;
+    }
+    return NULL;
+}
+
+/* For at least LANE places. The last lane overlaps the one before it, which costs nothing but a second look. */
+static const char *find_wide(const char *p, size_t places, struct slice needle)
+{
+    const char *const end = p + places, *hit = NULL;
+    const size_t last = needle.n - 1;
+    const __m128i first_byte = _mm_set1_epi8(needle.p[0]), last_byte = _mm_set1_epi8(needle.p[last]);
+
+    for (; end - p >= BLOCK; p += BLOCK) {
+        __m128i a = ends_match(p, last, first_byte, last_byte);
+        __m128i b = ends_match(p + LANE, last, first_byte, last_byte);
+        __m128i c = ends_match(p + 2 * LANE, last, first_byte, last_byte);
+        __m128i d = ends_match(p + 3 * LANE, last, first_byte, last_byte);
+
+        if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))) == 0)
+            continue;
+        if ((hit = find_in_lane(p, a, needle)) || (hit = find_in_lane(p + LANE, b, needle)) ||
+            (hit = find_in_lane(p + 2 * LANE, c, needle)) || (hit = find_in_lane(p + 3 * LANE, d, needle)))
+            return hit;
+    }
+    while (p < end) {
+        if (end - p < LANE)
+            p = end - LANE;
+        if ((hit = find_in_lane(p, ends_match(p, last, first_byte, last_byte), needle)))
+            return hit;
+        p += LANE;
+    }
+    return NULL;
+}
+#endif
+
 ptrdiff_t slice_find(struct slice s, struct slice needle)
 {
+    size_t places;
+
     if (needle.n == 0)
         return 0;
-    for (size_t at = 0; at + needle.n <= s.n;) {
-        const char *hit = memchr(s.p + at, needle.p[0], s.n - needle.n + 1 - at);
+    if (needle.n > s.n)
+        return -1;
+    places = s.n - needle.n + 1;
+#if defined(__SSE2__)
+    if (places >= LANE) {
+        const char *hit = find_wide(s.p, places, needle);
 
-        if (!hit)
-            return -1;
-        if (memcmp(hit, needle.p, needle.n) == 0)
-            return hit - s.p;
-        at = (size_t)(hit - s.p) + 1;
+        return hit ? hit - s.p : -1;
     }
+#endif
+    for (size_t at = 0; at < places; at++)
+        if (s.p[at] == needle.p[0] && s.p[at + needle.n - 1] == needle.p[needle.n - 1] && found_at(s.p + at, needle))
+            return (ptrdiff_t)at;
     return -1;
 }
 

@@ -361,7 +361,8 @@ int sys_max_fds(void)
     if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
         return 1024;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == -1 && getrlimit(RLIMIT_NOFILE, &limit) == -1)
+    /* Not setrlimit: musl's brings a way to run it in all threads at once, and there is one. */
+    if (prlimit(0, RLIMIT_NOFILE, &limit, NULL) == -1 && getrlimit(RLIMIT_NOFILE, &limit) == -1)
         return 1024;
     return limit.rlim_cur > 1000000 ? 1000000 : (int)limit.rlim_cur;
 }

@@ -116,12 +116,10 @@ int timers_wait(int64_t now_ms)
 {
     int64_t left;
 
-    while (count && heap[0]->due_ms > heap[0]->heap_ms) {
-        heap[0]->heap_ms = heap[0]->due_ms;
-        sift_down(0, heap[0]);
-    }
     if (!count)
         return -1;
+    /* The top may have been moved later: then this is too early by some, once, and timers_run puts it right. Doing so here would
+     * cost a walk down the heap per turn. */
     left = heap[0]->heap_ms - now_ms;
     return left <= 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }

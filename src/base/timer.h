@@ -29,7 +29,7 @@ static inline bool timer_armed(const struct timer *t)
 }
 /* Fires at most `budget` due timers; returns how many. */
 unsigned timers_run(int64_t now_ms, unsigned budget);
-/* Milliseconds until the next one, 0 when due, -1 when none. */
+/* Milliseconds until the next one may be due (never later, sometimes earlier), 0 when due, -1 when none. */
 int timers_wait(int64_t now_ms);
 uint32_t timers_count(void);
 

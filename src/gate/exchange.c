@@ -253,6 +253,10 @@ static enum turn turn_read_body(struct xchg *x)
 {
     enum intake r = INTAKE_MORE;
 
+    if (!flush_out(x)) { /* a 100 Continue that did not leave whole */
+        client_left(x);
+        return TURN_AGAIN;
+    }
     if (x->news & NEWS_TIMER && clock_ms() >= body_due(x))
         r = intake_late(x);
     else
@@ -421,12 +425,13 @@ static enum turn turn_flush(struct xchg *x)
         return TURN_AGAIN;
     }
     if (x->unread) {
+        request_over(x); /* it ended for the client; only the connection lingers */
         sys_shutdown_write(x->conn->fd);
         block_drop(&x->in);
         x->in_off = 0;
-        timer_arm(&x->timer, clock_ms() + LINGER_MS);
         x->client_events |= SYS_IN;
         xchg_enter(x, XCHG_LINGER);
+        timer_arm(&x->timer, clock_ms() + LINGER_MS); /* behind xchg_enter, which takes the deadline of the state before away */
         return TURN_AGAIN;
     }
     xchg_enter(x, XCHG_OVER);

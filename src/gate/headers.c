@@ -82,38 +82,36 @@ static bool crosses(const struct http_field *f, enum direction direction)
     return prefix_crosses(f->name, direction);
 }
 
-/* The first Connection field when it lists names, which makes those hop-by-hop whatever they are. "keep-alive" and
- * "close", which nearly every one says, name no header field. */
-static struct slice connection_names(struct slice value)
+/* Whether a Connection field of the head lists the name, which makes it hop-by-hop whatever it is. */
+static bool listed(const struct http_field *field, unsigned n, struct slice name)
 {
-    return slice_eq_nocase(value, SLICE("keep-alive")) || slice_eq_nocase(value, SLICE("close")) ? slice_make(NULL, 0)
-                                                                                                  : value;
+    for (unsigned i = 0; i < n; i++)
+        if (field[i].id == HTTP_CONNECTION && http_list_has(field[i].value, name))
+            return true;
+    return false;
 }
 
-/* Emits the fields that cross. Those that stand side by side in the head they came in, each a whole line, leave in one
- * piece: http_out_raw checks every byte of it again all the same. */
-static void copy_fields(struct http_out *o, const struct http_field *field, unsigned n, struct slice connection,
-                        enum direction direction)
+/* Emits the fields that cross. Those that stand side by side in the head they came in, each a whole line, go in one piece. */
+static void copy_fields(struct http_out *o, const struct http_field *field, unsigned n, bool hop_names,
+                        enum direction direction, void (*emit)(struct http_out *, struct slice))
 {
     struct slice run = slice_make(NULL, 0);
 
-    connection = connection_names(connection);
     for (const struct http_field *f = field; f < field + n; f++) {
-        if (!crosses(f, direction) || (connection.n && http_list_has(connection, f->name)))
+        if (!crosses(f, direction) || (hop_names && listed(field, n, f->name)))
             continue;
-        if (!f->whole_line) {
-            http_out_raw(o, run);
-            run = slice_make(NULL, 0);
-            http_out_field(o, f->name, f->value);
-            continue;
-        }
-        if (!run.n || run.p + run.n != f->name.p) {
-            http_out_raw(o, run);
+        if (!f->whole_line || !run.n || run.p + run.n != f->name.p) {
+            if (run.n)
+                emit(o, run);
             run = slice_make(f->name.p, 0);
         }
-        run.n += f->name.n + f->value.n + 4;
+        if (f->whole_line)
+            run.n += f->name.n + f->value.n + 4;
+        else
+            http_out_field(o, f->name, f->value);
     }
-    http_out_raw(o, run);
+    if (run.n)
+        emit(o, run);
 }
 
 struct slice headers_forward(const struct http_request *r, struct arena *a, bool *has_anthropic_version)
@@ -127,7 +125,7 @@ struct slice headers_forward(const struct http_request *r, struct arena *a, bool
     if (!o.p)
         return slice_make(NULL, 0);
     *has_anthropic_version = r->first[HTTP_ANTHROPIC_VERSION] != 0;
-    copy_fields(&o, r->field, r->nfields, http_request_get(r, HTTP_CONNECTION), DROP_UP);
+    copy_fields(&o, r->field, r->nfields, r->hop_names, DROP_UP, http_out_keep);
     return o.bad ? slice_make(NULL, 0) : slice_make(o.p, o.n);
 }
 
@@ -148,5 +146,5 @@ void headers_credential(struct http_out *o, enum surface surface, const struct c
 
 void headers_return(struct http_out *o, const struct http_response *r)
 {
-    copy_fields(o, r->field, r->nfields, http_response_get(r, HTTP_CONNECTION), DROP_DOWN);
+    copy_fields(o, r->field, r->nfields, r->hop_names, DROP_DOWN, http_out_raw);
 }

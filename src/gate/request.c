@@ -58,16 +58,17 @@ static enum request_member which(struct slice key, bool escaped, bool *exact)
 {
     if (key.n > 6 * JSON_KEY_MAX || (!escaped && another_name(key)))
         return REQUEST_MEMBER_COUNT;
+    for (int i = 0; !escaped && i < REQUEST_MEMBER_COUNT; i++)
+        if (key.n == acted_name[i].n && slice_eq(key, acted_name[i])) {
+            *exact = true;
+            return (enum request_member)i;
+        }
     for (int i = 0; i < REQUEST_MEMBER_COUNT; i++) {
         char plain[6 * JSON_KEY_MAX];
         ptrdiff_t n;
 
         if (key.n < acted_name[i].n) /* every other spelling of a letter is longer than the letter */
             continue;
-        if (!escaped && key.n == acted_name[i].n && slice_eq(key, acted_name[i])) {
-            *exact = true;
-            return (enum request_member)i;
-        }
         if (!json_key_eq_nocase(key, acted_name[i]))
             continue;
         n = json_unescape(key, plain, sizeof plain);

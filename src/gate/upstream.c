@@ -15,6 +15,7 @@
 enum {
     ERROR_BODY_GRACE_MS = 2000, /* a stalling error body: act on the status alone after that (F-078) */
     LET_END_MS = 1000,          /* for the framing's end behind a stream's last event */
+    SNIFF_MIN = 6,              /* "event:" */
     READ_ROOM = 4096,           /* least room behind held bytes for the next read */
     HEAD_OUT_MAX = HTTP_HEAD_MAX + 8192,
 };
@@ -785,7 +786,9 @@ static bool judge(struct upstream *up)
             judge_error(up);
     } else if (up->state == UP_HOLD && up->sniff && n) {
         /* A stream was asked for and the type does not say whether this is one (F-104, and JSON types on streams). */
-        up->sniff = slice_trim(upstream_body(up)).n == 0;
+        if (slice_trim(upstream_body(up)).n < SNIFF_MIN && !up->body_done)
+            return false;
+        up->sniff = false;
         up->streaming = looks_like_sse(upstream_body(up));
         return judge(up);
     } else if (up->state == UP_HOLD && up->streaming) {

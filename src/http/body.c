@@ -212,12 +212,36 @@ static void move_down(char *to, const char *from, size_t n)
         *to++ = *from++;
 }
 
+/* What nearly every read of a stream brings: a chunk whose size line, payload and CRLF are all here, at p. Returns its length and sets
+ * *head, *payload; 0 when it is anything else, which the state machine then takes byte by byte. */
+static size_t whole_chunk(struct http_body *b, const char *p, size_t n, size_t *head, size_t *payload)
+{
+    size_t size = 0, at = 0;
+
+    while (at < n && at < 7 && http_is(p[at], HTTP_C_HEX))
+        size = size << 4 | hex_value(p[at++]);
+    if (size == 0 || at + size + 4 > n || p[at] != '\r' || p[at + 1] != '\n' || p[at + 2 + size] != '\r' ||
+        p[at + 3 + size] != '\n' || b->framed + at + 4 > HTTP_FRAMING_FREE)
+        return 0;
+    b->framed += at + 4;
+    b->carried = size > CHUNK_MAX - b->carried ? CHUNK_MAX : b->carried + size;
+    *head = at + 2;
+    *payload = size;
+    return at + size + 4;
+}
+
 static enum parse decode_chunked(struct http_body *b, char *p, size_t n, size_t *used, size_t *out)
 {
     size_t from = 0, to = 0;
 
     while (from < n && b->state < ST_DONE) {
-        if (b->state == ST_DATA) {
+        size_t head, payload, whole;
+
+        if (b->state == ST_SIZE && b->digits == 0 && (whole = whole_chunk(b, p + from, n - from, &head, &payload)) > 0) {
+            move_down(p + to, p + from + head, payload);
+            from += whole;
+            to += payload;
+        } else if (b->state == ST_DATA) {
             size_t run = b->left < n - from ? (size_t)b->left : n - from;
 
             if (to != from)

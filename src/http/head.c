@@ -182,17 +182,20 @@ static inline enum parse line_end(struct head *h, const char *stop, const char *
     return refuse(h->bad, 400, *stop == '\n' ? "bare LF" : why);
 }
 
-/* Reads header lines up to and including the blank one. */
+/* Reads header lines up to and including the blank one. Position and count are kept in locals: written through h they
+ * would be read again after every store into the caller's fields. */
 static enum parse parse_fields(struct head *h)
 {
     const char *const end = h->end;
+    const char *line = h->at;
+    struct http_field *f = h->field;
 
-    for (;;) {
-        const char *line = h->at, *colon, *value, *stop, *tail;
+    for (unsigned n = 0;; n++, f++) {
+        const char *colon, *value, *stop, *tail;
         enum http_name id = HTTP_OTHER;
-        bool plain;
-        enum parse got;
+        bool plain, usual; /* usual: one space, then a visible byte */
 
+        h->nfields = n;
         if (line < end && *line == '\r')
             return line_end(h, line, "");
         colon = http_find_unplain(line, end);
@@ -206,28 +209,29 @@ static enum parse parse_fields(struct head *h)
             if (*colon != ':' || colon == line)
                 return refuse_name(h, line, colon);
         }
-        value = colon + 1;
-        while (value < end && is_blank(*value))
+        usual = end - colon > 2 && colon[1] == ' ' && colon[2] > ' ';
+        value = usual ? colon + 2 : colon + 1;
+        while (!usual && value < end && is_blank(*value))
             value++;
         stop = http_find_ctl(value, end);
-        got = line_end(h, stop, "a control byte in a header value");
-        if (got != PARSE_DONE)
-            return got;
-        if (h->nfields == HTTP_FIELDS_MAX)
+        if (end - stop < 2 || stop[0] != '\r' || stop[1] != '\n')
+            return line_end(h, stop, "a control byte in a header value");
+        if (n == HTTP_FIELDS_MAX)
             return refuse(h->bad, 431, "too many header lines");
         for (tail = stop; tail > value && is_blank(tail[-1]); tail--)
             ;
-        h->field[h->nfields++] = (struct http_field){.name = {line, (size_t)(colon - line)},
-                                                     .value = {value, (size_t)(tail - value)},
-                                                     .id = id,
-                                                     .plain_name = plain,
-                                                     .whole_line = value == colon + 2 && colon[1] == ' ' && tail == stop};
+        f->name = slice_make(line, (size_t)(colon - line));
+        f->value = slice_make(value, (size_t)(tail - value));
+        f->id = id;
+        f->plain_name = plain;
+        f->whole_line = usual && tail == stop;
+        line = stop + 2;
         if (id == HTTP_OTHER)
             continue;
         if (h->first[id])
             h->repeated |= BIT(id);
         else
-            h->first[id] = (uint8_t)h->nfields;
+            h->first[id] = (uint8_t)(n + 1);
     }
 }
 
@@ -271,15 +275,20 @@ bool http_list_has(struct slice value, struct slice token)
  * more digits because nothing that long is ever served (H-16, H-17). */
 static enum parse parse_length(struct slice v, uint64_t *length, struct http_bad *bad)
 {
+    uint64_t sum = 0;
+
     if (v.n == 0)
         return refuse(bad, 400, "content-length is empty");
-    for (size_t i = 0; i < v.n; i++)
+    for (size_t i = 0; i < v.n; i++) {
         if (v.p[i] < '0' || v.p[i] > '9')
             return refuse(bad, 400, "content-length is not a plain number");
+        sum = sum * 10 + (uint64_t)(v.p[i] - '0'); /* of more than ten digits it means nothing, and is not used */
+    }
     if (v.n > 1 && v.p[0] == '0')
         return refuse(bad, 400, "content-length has leading zeros");
-    if (v.n > 10 || !slice_u64(v, length))
+    if (v.n > 10)
         return refuse(bad, 413, "content-length is too large");
+    *length = sum;
     return PARSE_DONE;
 }
 
@@ -333,15 +342,42 @@ static enum parse find_framing(const struct head *h, unsigned minor, enum http_f
     return PARSE_DONE;
 }
 
-/* Whether any Connection field of the head lists the token. */
-static bool connection_says(const struct head *h, struct slice token)
+/* What the Connection fields of a head say, all of them together. */
+struct connection {
+    bool keep_alive, close, more;
+};
+
+static void read_connection(struct slice value, struct connection *c)
 {
+    struct slice element;
+
+    /* One word, as nearly always. Only plain bytes: then folding is exact, and there is no comma. */
+    if (value.n == 10 && http_all_plain(value.p, 10) && plain_eq(value.p, "keep-alive", 10)) {
+        c->keep_alive = true;
+        return;
+    }
+    while (list_next(&value, &element)) {
+        if (slice_eq_nocase(element, SLICE("keep-alive")))
+            c->keep_alive = true;
+        else if (slice_eq_nocase(element, SLICE("close")))
+            c->close = true;
+        else if (element.n)
+            c->more = true;
+    }
+}
+
+static struct connection find_connection(const struct head *h)
+{
+    struct connection c = {false, false, false};
+
     if (!has(h, HTTP_CONNECTION))
-        return false;
-    for (unsigned i = h->first[HTTP_CONNECTION] - 1u; i < h->nfields; i++)
-        if (h->field[i].id == HTTP_CONNECTION && http_list_has(h->field[i].value, token))
-            return true;
-    return false;
+        return c;
+    read_connection(get(h, HTTP_CONNECTION), &c);
+    if (h->repeated & BIT(HTTP_CONNECTION))
+        for (unsigned i = h->first[HTTP_CONNECTION]; i < h->nfields; i++)
+            if (h->field[i].id == HTTP_CONNECTION)
+                read_connection(h->field[i].value, &c);
+    return c;
 }
 
 /* "host[:port]" as Host and the authority of a target have it: a name or IPv4 of letters, digits, '-', '.', '_', or
@@ -401,6 +437,11 @@ static enum parse parse_version(struct head *h, unsigned *minor)
     const char *p = h->at;
     size_t n = (size_t)(h->end - p);
 
+    if (n > 8 && load64(p) == load64("HTTP/1.1")) {
+        *minor = 1;
+        h->at = p + 8;
+        return PARSE_DONE;
+    }
     for (size_t i = 0; i < 5; i++) {
         if (i == n)
             return PARSE_MORE;
@@ -563,6 +604,7 @@ static const uint64_t once_in_request = BIT(HTTP_API_KEY) | BIT(HTTP_AUTHORIZATI
 
 static enum parse parse_request(struct http_request *r, struct head *h)
 {
+    struct connection said;
     enum parse got;
 
     memset(r->first, 0, sizeof r->first);
@@ -582,8 +624,9 @@ static enum parse parse_request(struct http_request *r, struct head *h)
         got = check_expect(r, h);
     if (got == PARSE_DONE && (h->repeated & once_in_request))
         got = refuse(h->bad, 400, "a header that may come once came twice");
-    r->keep_alive = (r->minor == 1 || connection_says(h, SLICE("keep-alive"))) && !connection_says(h, SLICE("close")) &&
-                    r->method != HTTP_CONNECT;
+    said = find_connection(h);
+    r->keep_alive = (r->minor == 1 || said.keep_alive) && !said.close && r->method != HTTP_CONNECT;
+    r->hop_names = said.more;
     return got;
 }
 
@@ -621,6 +664,7 @@ static enum parse parse_status_line(struct http_response *r, struct head *h)
 
 static enum parse parse_response(struct http_response *r, struct head *h, bool to_head)
 {
+    struct connection said;
     enum parse got;
 
     memset(r->first, 0, sizeof r->first);
@@ -635,7 +679,9 @@ static enum parse parse_response(struct http_response *r, struct head *h, bool t
         return got;
     if (r->status == 101)
         return refuse(h->bad, 502, "protocol switch that nobody asked for");
-    r->keep_alive = r->minor == 1 && !connection_says(h, SLICE("close")); /* 1.0 is never used again */
+    said = find_connection(h);
+    r->keep_alive = r->minor == 1 && !said.close; /* 1.0 is never used again */
+    r->hop_names = said.more;
     if (r->status < 200 || r->status == 204 || r->status == 304) {
         /* No body whatever the head says; but a peer that announces one may send it. */
         if (r->framing == HTTP_CHUNKED || r->length > 0)

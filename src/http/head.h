@@ -82,7 +82,7 @@ struct http_field {
     struct slice name, value; /* value trimmed of SP and HT */
     enum http_name id;
     bool plain_name; /* letters, digits and '-' only */
-    bool whole_line; /* stands in the buffer as exactly "name: value" CRLF, so that it can be copied with its neighbours */
+    bool whole_line; /* known to stand in the buffer as exactly "name: value" CRLF, so that it can be copied as it is */
 };
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS, HTTP_TRACE,
@@ -107,6 +107,7 @@ struct http_request {
                             * IPv6 in brackets; {NULL,0} in HTTP/1.0 without Host */
     unsigned minor;        /* HTTP/1.minor: 0 or 1 */
     bool keep_alive;       /* what the client asked for, by version and Connection */
+    bool hop_names;        /* Connection lists more than keep-alive and close: those fields are hop-by-hop too */
     bool expect_continue;  /* HTTP/1.1, and a body is to come */
     enum http_framing framing;
     uint64_t length;       /* HTTP_LENGTH: content-length */
@@ -120,6 +121,7 @@ struct http_response {
     unsigned status;       /* 100..599 */
     unsigned minor;
     bool keep_alive;       /* whether the connection may be used again after the body */
+    bool hop_names;        /* as in struct http_request */
     enum http_framing framing;
     uint64_t length;
     size_t head_len;

@@ -10,7 +10,7 @@ void http_out_init(struct http_out *o, char *memory, size_t cap)
 }
 
 /* Room for n more bytes, or NULL. Checked before the addition. */
-static char *room(struct http_out *o, size_t n)
+static inline char *room(struct http_out *o, size_t n)
 {
     if (o->bad || n > o->cap - o->n) {
         o->bad = true;
@@ -49,7 +49,7 @@ static bool only(struct slice s, unsigned classes)
     return s.n == 0 || http_skip(s.p, s.p + s.n, classes) == s.p + s.n;
 }
 
-static bool name_ok(struct slice s)
+static inline bool name_ok(struct slice s)
 {
     return s.n && (http_all_plain(s.p, s.n) || only(s, HTTP_C_TOKEN));
 }
@@ -101,7 +101,21 @@ void http_out_status(struct http_out *o, unsigned status)
 
 void http_out_field(struct http_out *o, struct slice name, struct slice value)
 {
-    http_out_field2(o, name, value, slice_make(NULL, 0));
+    char *to;
+
+    if (!name_ok(name) || !http_all_value(value.p, value.n)) {
+        o->bad = true;
+        return;
+    }
+    to = room(o, name.n + value.n + 4);
+    if (!to)
+        return;
+    to = put(to, name);
+    *to++ = ':';
+    *to++ = ' ';
+    to = put(to, value);
+    *to++ = '\r';
+    *to = '\n';
 }
 
 void http_out_field2(struct http_out *o, struct slice name, struct slice a, struct slice b)
@@ -118,7 +132,9 @@ void http_out_field2(struct http_out *o, struct slice name, struct slice a, stru
     to = put(to, name);
     *to++ = ':';
     *to++ = ' ';
-    put(put(put(to, a), b), SLICE("\r\n"));
+    to = put(put(to, a), b);
+    *to++ = '\r';
+    *to = '\n';
 }
 
 void http_out_field_u64(struct http_out *o, struct slice name, uint64_t value)
@@ -155,17 +171,20 @@ static bool lines_ok(struct slice s)
 
 void http_out_raw(struct http_out *o, struct slice emitted_before)
 {
-    char *to;
-
     if (emitted_before.n == 0)
         return;
-    if (!lines_ok(emitted_before)) {
+    if (lines_ok(emitted_before))
+        http_out_keep(o, emitted_before);
+    else
         o->bad = true;
-        return;
-    }
-    to = room(o, emitted_before.n);
+}
+
+void http_out_keep(struct http_out *o, struct slice lines)
+{
+    char *to = room(o, lines.n);
+
     if (to)
-        put(to, emitted_before);
+        put(to, lines);
 }
 
 void http_out_end(struct http_out *o)

@@ -29,6 +29,8 @@ void http_out_field2(struct http_out *o, struct slice name, struct slice a, stru
 void http_out_field_u64(struct http_out *o, struct slice name, uint64_t value);
 /* Whole field lines that these functions made earlier; checked once more, refused whole. */
 void http_out_raw(struct http_out *o, struct slice emitted_before);
+/* Such lines as they stand in a head that was parsed, kept for http_out_raw: copied unchecked, since nothing leaves here. */
+void http_out_keep(struct http_out *o, struct slice lines);
 void http_out_end(struct http_out *o); /* the blank line */
 const char *http_reason(unsigned status); /* "" for one without a standard phrase */
 

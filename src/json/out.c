@@ -15,12 +15,13 @@ void json_out_init(struct json_out *o, char *memory, size_t cap)
 
 static inline void put(struct json_out *o, const char *p, size_t n)
 {
-    char *to = o->p + o->n;
+    char *to;
 
     if (o->full || n > o->cap - o->n) {
         o->full = true;
         return;
     }
+    to = o->p + o->n;
     o->n += n;
     if (n > 16) {
         memcpy(to, p, n);
@@ -104,46 +105,56 @@ static void put_inside(struct json_out *o, struct slice s)
 /* Up to here strings are copied and checked in one go, by machine words; a call of the block search pays only above. */
 enum { SHORT_MAX = 96 };
 
+/* Has a top bit when one of the eight bytes is not plain. Which one it does not say: a borrow may set bits of bytes above,
+ * but the first comes from a byte that is bad itself. */
+static inline uint64_t not_plain(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u;
+
+    return (w - ones * 0x20) | ((w ^ ones * '"') - ones) | ((w ^ ones * '\\') - ones) | w;
+}
+
 /* Copies the n bytes and tells whether every one is plain, in which case the copy is what was wanted. */
 static inline bool copy_plain(char *to, const char *from, size_t n)
 {
-    uint64_t w, special = 0;
+    const uint64_t high = 0x8080808080808080u;
+    uint64_t w, bad = 0;
 
     if (n >= 8) {
         for (size_t i = 0; i + 8 < n; i += 8) {
             memcpy(&w, from + i, 8);
-            special |= json_word_special((const uint8_t *)&w);
+            bad |= not_plain(w);
             memcpy(to + i, &w, 8);
         }
         memcpy(&w, from + n - 8, 8); /* overlaps the word before it instead of counting bytes */
         memcpy(to + n - 8, &w, 8);
-        return (special | json_word_special((const uint8_t *)&w)) == 0;
+        return ((bad | not_plain(w)) & high) == 0;
     }
     if (n >= 4) {
-        uint32_t half[2];
+        uint32_t first, last;
 
-        memcpy(&half[0], from, 4);
-        memcpy(&half[1], from + n - 4, 4);
-        memcpy(to, &half[0], 4);
-        memcpy(to + n - 4, &half[1], 4);
-        w = (uint64_t)half[1] << 32 | half[0];
-        return json_word_special((const uint8_t *)&w) == 0;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + n - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + n - 4, &last, 4);
+        return (not_plain((uint64_t)last << 32 | first) & high) == 0;
     }
     for (size_t i = 0; i < n; i++) {
         to[i] = from[i];
-        special |= !json_is_plain((uint8_t)from[i]);
+        bad |= !json_is_plain((uint8_t)from[i]);
     }
-    return special == 0;
+    return bad == 0;
 }
 
 /* The string with its comma in one go; false, and nothing written, when it is long, has something to escape, or may not
  * fit: then the long way decides. */
 static inline bool put_short(struct json_out *o, struct slice s)
 {
-    char *to = o->p + o->n;
+    char *to;
 
     if (s.n > SHORT_MAX || o->full || o->cap - o->n < s.n + 3)
         return false;
+    to = o->p + o->n;
     *to = ',';
     to += o->comma;
     *to++ = '"';
@@ -193,27 +204,43 @@ void json_out_str_max(struct json_out *o, struct slice s, size_t max)
     put(o, "\"", 1);
 }
 
-void json_out_u64(struct json_out *o, uint64_t v)
-{
-    char digits[20], *to = digits;
-    unsigned n = 1;
-    bool fits = !o->full && o->cap - o->n > sizeof digits; /* straight to its place, with a comma, as nearly always */
+enum { DIGITS_MAX = 20 };
 
-    for (uint64_t limit = 10; n < sizeof digits && v >= limit; limit *= 10)
+/* The digits of v at `to`; returns their number. */
+static inline unsigned put_digits(char *to, uint64_t v)
+{
+    unsigned n = 1;
+
+    for (uint64_t limit = 10; n < DIGITS_MAX && v >= limit; limit *= 10)
         n++;
-    if (fits) {
-        to = o->p + o->n;
-        *to = ',';
-        to += o->comma;
-        o->comma = true;
-        o->n = (size_t)(to - o->p) + n;
-    }
     for (unsigned i = n; i-- > 0; v /= 10)
         to[i] = (char)('0' + v % 10);
-    if (!fits) {
-        item(o);
-        put(o, digits, n);
+    return n;
+}
+
+/* Near the end of the memory. Apart, because the array costs every call of its function a stack guard. */
+static __attribute__((noinline)) void put_u64_late(struct json_out *o, uint64_t v)
+{
+    char digits[DIGITS_MAX];
+    unsigned n = put_digits(digits, v);
+
+    item(o);
+    put(o, digits, n);
+}
+
+void json_out_u64(struct json_out *o, uint64_t v)
+{
+    char *to;
+
+    if (o->full || o->cap - o->n <= DIGITS_MAX) {
+        put_u64_late(o, v);
+        return;
     }
+    to = o->p + o->n;
+    *to = ',';
+    to += o->comma;
+    o->comma = true;
+    o->n = (size_t)(to - o->p) + put_digits(to, v);
 }
 
 void json_out_i64(struct json_out *o, int64_t v)

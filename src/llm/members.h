@@ -1,9 +1,10 @@
-/* One object's members without tokens: a view that costs one pass and no memory however large the values are, so
+/* One object's members without tokens. members_read checks and gives a view that costs one pass and no memory however large the values are, so
  * that an event that echoes a 200 KB request is read as well as a small one. Pure. */
 #ifndef LLM_MEMBERS_H
 #define LLM_MEMBERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/must.h"
@@ -29,6 +30,30 @@ struct slice members_word(const struct members *m, const char *name);
 bool members_filled(const struct members *m, const char *name);
 /* The same of a value's text. */
 bool value_filled(struct slice value);
+
+/* A member asked for by name in a text that nobody has checked. */
+struct member_want {
+    struct slice key;    /* with its quotes, free of escapes: SLICE("\"usage\"") */
+    ptrdiff_t depth;     /* brackets around it: 1 for a member of the document itself */
+    struct slice onward; /* out: the text from its value to the end; empty when it is not there */
+};
+
+enum { LLM_WANTS_MAX = 2 };
+
+/* Finds the last member of each name that stands at its depth, searching backwards from the end of an object's text: what a
+ * plain answer says of itself stands behind what it says to the client, which is then not even looked at. In valid JSON
+ * no string can pass for a key; keys written with escapes are not found. In a text that is not JSON it finds
+ * something or nothing. n <= LLM_WANTS_MAX. */
+void members_from_end(struct slice text, struct member_want *want, unsigned n);
+/* Brackets opened minus brackets closed. text begins outside of any string. */
+ptrdiff_t bracket_sum(struct slice text);
+
+/* rest begins behind a key: the text from the value on; empty when no ':' follows. */
+struct slice value_behind(struct slice rest);
+/* Past a JSON string's inside, from p on: at its closing quote, or NULL when the end comes first. */
+const char *string_end(const char *p, const char *end);
+/* The inside of the string that text begins with; empty when it begins with none or does not hold its end. */
+struct slice word_at(struct slice text);
 /* Copies a word, cut to what fits; an empty one leaves out as it was. */
 void word_keep(char out[24], struct slice word);
 

@@ -20,4 +20,7 @@ struct peek {
  * not: "error" as a whole content token asks for a reading that finds nothing. */
 bool peek_event(enum surface surface, struct slice raw, struct peek *out);
 
+/* For tests: whether to use what only newer processors have, as it is done by itself. Returns whether it is now used. */
+bool peek_wide(bool wish);
+
 #endif

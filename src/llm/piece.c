@@ -6,25 +6,8 @@
 #include <string.h>
 
 #include "http/sse.h"
+#include "llm/members.h"
 #include "llm/usage.h"
-
-static struct slice skip_to_value(struct slice s)
-{
-    s = slice_trim(s);
-    return s.n > 0 && s.p[0] == ':' ? slice_trim(slice_from(s, 1)) : slice_make(NULL, 0);
-}
-
-/* The string that s begins with, empty when it begins with none or does not hold its end. */
-static struct slice word_at(struct slice s)
-{
-    ptrdiff_t end;
-
-    if (s.n == 0 || s.p[0] != '"')
-        return slice_make(NULL, 0);
-    s = slice_from(s, 1);
-    end = slice_find_char(s, '"');
-    return end < 0 ? slice_make(NULL, 0) : slice_first(s, (size_t)end);
-}
 
 static unsigned signs_of_start(struct llm_stream *s, struct slice piece, struct arena *scratch)
 {
@@ -37,7 +20,7 @@ static unsigned signs_of_start(struct llm_stream *s, struct slice piece, struct 
     s->begun = true;
     kind = e.event;
     if (kind.n == 0 && (at = slice_find(slice_first(e.data, 64), SLICE("\"type\""))) >= 0)
-        kind = word_at(skip_to_value(slice_from(e.data, (size_t)at + 6)));
+        kind = word_at(value_behind(slice_from(e.data, (size_t)at + 6)));
     if (slice_eq(kind, SLICE("error")) || slice_eq(kind, SLICE("response.failed")))
         return LLM_ERROR;
     if (slice_eq(kind, SLICE("response.completed")) || slice_eq(kind, SLICE("response.incomplete")) ||
@@ -54,7 +37,7 @@ static void search_finish(struct llm_stream *s, struct slice text)
         struct slice word;
 
         text = slice_from(text, (size_t)at + 15);
-        word = word_at(skip_to_value(slice_first(text, 128)));
+        word = word_at(value_behind(slice_first(text, 128)));
         if (slice_eq(word, SLICE("error")))
             s->piece_signs |= LLM_ERROR;
         else if (word.n > 0)
@@ -64,7 +47,7 @@ static void search_finish(struct llm_stream *s, struct slice text)
 
 /* The last `"usage":{...}` of a piece: objects of usage are flat or one level deep and hold no braces in strings. The work is
  * bounded for a piece that is full of them. */
-static void search_usage(struct llm_stream *s, struct slice text, struct arena *scratch)
+static void search_usage(struct llm_stream *s, struct slice text)
 {
     ptrdiff_t at;
     size_t work = 0;
@@ -74,7 +57,7 @@ static void search_usage(struct llm_stream *s, struct slice text, struct arena *
         size_t depth = 0, i;
 
         text = slice_from(text, (size_t)at + 7);
-        value = skip_to_value(slice_first(text, 4096));
+        value = value_behind(slice_first(text, 4096));
         for (i = 0; i < value.n; i++) {
             if (value.p[i] == '{')
                 depth++;
@@ -85,7 +68,7 @@ static void search_usage(struct llm_stream *s, struct slice text, struct arena *
         }
         work += i + 16;
         if (i < value.n && i > 0)
-            (void)usage_read(slice_first(value, i + 1), s->surface, scratch, &s->usage);
+            (void)usage_read(slice_first(value, i + 1), s->surface, &s->usage);
     }
 }
 
@@ -119,7 +102,7 @@ unsigned llm_stream_piece(struct llm_stream *s, struct slice piece, bool last, s
         search_finish(s, slice_make(border, s->carry_n + head));
         search_finish(s, piece);
     }
-    search_usage(s, piece, scratch);
+    search_usage(s, piece);
     keep_carry(s, head == piece.n ? slice_make(border, s->carry_n + head) : piece);
     if (!last)
         return LLM_CONTENT;

@@ -77,20 +77,20 @@ static unsigned read_choice(struct llm_stream *s, const struct json_doc *d, int 
 }
 
 /* Usage stands beside the choices; Groq repeats it in x_groq, Moonshot puts it into the choice. */
-static void read_chat_usage(struct llm_stream *s, const struct members *m, struct slice choice, struct arena *scratch)
+static void read_chat_usage(struct llm_stream *s, const struct members *m, struct slice choice)
 {
     enum json_type type;
     struct slice usage = members_get(m, "usage", &type), outer;
     struct members inner;
 
-    if (usage_read(usage, s->surface, scratch, &s->usage))
+    if (usage_read(usage, s->surface, &s->usage))
         return;
     outer = members_get(m, "x_groq", &type);
     if (type == JSON_OBJECT && members_read(&inner, outer, &type) &&
-        usage_read(members_get(&inner, "usage", &type), s->surface, scratch, &s->usage))
+        usage_read(members_get(&inner, "usage", &type), s->surface, &s->usage))
         return;
     if (choice.n > 0 && members_read(&inner, choice, &type))
-        (void)usage_read(members_get(&inner, "usage", &type), s->surface, scratch, &s->usage);
+        (void)usage_read(members_get(&inner, "usage", &type), s->surface, &s->usage);
 }
 
 static unsigned read_chat(struct llm_stream *s, const struct members *m, struct arena *scratch, struct slice *error)
@@ -109,7 +109,7 @@ static unsigned read_chat(struct llm_stream *s, const struct members *m, struct 
                 first = json_raw(&d, choice);
         }
     }
-    read_chat_usage(s, m, first, scratch);
+    read_chat_usage(s, m, first);
     if (signs & LLM_ERROR) {
         *error = m->text;
         return LLM_ERROR;
@@ -153,11 +153,11 @@ static unsigned read_messages(struct llm_stream *s, const struct members *m, str
         return LLM_END;
     if (is(type_word, "message_start")) {
         if (members_read(&inner, members_get(m, "message", &type), &type))
-            (void)usage_read(members_get(&inner, "usage", &type), s->surface, scratch, &s->usage);
+            (void)usage_read(members_get(&inner, "usage", &type), s->surface, &s->usage);
         return 0;
     }
     if (is(type_word, "message_delta")) {
-        (void)usage_read(members_get(m, "usage", &type), s->surface, scratch, &s->usage);
+        (void)usage_read(members_get(m, "usage", &type), s->surface, &s->usage);
         if (!members_read(&inner, members_get(m, "delta", &type), &type) || !members_filled(&inner, "stop_reason"))
             return 0;
         word_keep(s->stop_reason, members_word(&inner, "stop_reason"));
@@ -169,15 +169,14 @@ static unsigned read_messages(struct llm_stream *s, const struct members *m, str
 /* ---- responses ---- */
 
 /* completed, incomplete, failed: the event carries the whole response. */
-static unsigned read_response(struct llm_stream *s, const struct members *m, bool failed, struct arena *scratch,
-                              struct slice *error)
+static unsigned read_response(struct llm_stream *s, const struct members *m, bool failed, struct slice *error)
 {
     enum json_type type;
     struct slice response = members_get(m, "response", &type);
     struct members inner;
 
     if (type == JSON_OBJECT && members_read(&inner, response, &type)) {
-        (void)usage_read(members_get(&inner, "usage", &type), s->surface, scratch, &s->usage);
+        (void)usage_read(members_get(&inner, "usage", &type), s->surface, &s->usage);
         word_keep(s->stop_reason, members_word(&inner, "status"));
         if (failed) {
             /* Its error alone: the response around it can echo a request of any size. */
@@ -220,15 +219,15 @@ static unsigned read_part(const struct members *m)
 }
 
 static unsigned read_responses(struct llm_stream *s, const struct members *m, struct slice type_word,
-                               struct arena *scratch, struct slice *error)
+                               struct slice *error)
 {
     static const char *const parts[] = {"delta", "text", "refusal", "arguments", "input", "code", "partial_image_b64",
                                         "annotation"};
 
     if (is(type_word, "response.completed") || is(type_word, "response.incomplete") || is(type_word, "response.done"))
-        return read_response(s, m, false, scratch, error);
+        return read_response(s, m, false, error);
     if (is(type_word, "response.failed"))
-        return read_response(s, m, true, scratch, error);
+        return read_response(s, m, true, error);
     if (is(type_word, "response.output_item.added"))
         return read_item(m, false);
     if (is(type_word, "response.output_item.done"))
@@ -247,12 +246,12 @@ static unsigned read_responses(struct llm_stream *s, const struct members *m, st
 
 /* ---- images and speech ---- */
 
-static unsigned read_media(struct llm_stream *s, const struct members *m, struct slice type_word, struct arena *scratch)
+static unsigned read_media(struct llm_stream *s, const struct members *m, struct slice type_word)
 {
     enum json_type type;
     unsigned signs = members_filled(m, "b64_json") || members_filled(m, "audio") ? LLM_CONTENT : 0;
 
-    (void)usage_read(members_get(m, "usage", &type), s->surface, scratch, &s->usage);
+    (void)usage_read(members_get(m, "usage", &type), s->surface, &s->usage);
     if (slice_ends(type_word, SLICE(".completed")) || slice_ends(type_word, SLICE(".done")))
         signs |= LLM_FINISH | LLM_END;
     return signs;
@@ -296,10 +295,10 @@ static unsigned read_object(struct llm_stream *s, const struct members *m, struc
     case SURFACE_MESSAGES:
         return read_messages(s, m, type_word, scratch);
     case SURFACE_RESPONSES:
-        return read_responses(s, m, type_word, scratch, error);
+        return read_responses(s, m, type_word, error);
     case SURFACE_IMAGES:
     case SURFACE_SPEECH:
-        return read_media(s, m, type_word, scratch);
+        return read_media(s, m, type_word);
     case SURFACE_COUNT_TOKENS:
     case SURFACE_EMBEDDINGS:
     case SURFACE_MODERATIONS:

@@ -1,89 +1,244 @@
 /* Usage objects. The field names differ by API family and by imitator; what they mean differs in one point: OpenAI's
- * prompt count includes cached tokens, Anthropic's leaves them out. Ours includes them. */
+ * prompt count includes cached tokens, Anthropic's leaves them out. Ours includes them.
+ *
+ * This runs once per request, so the object is walked in place, without a parse before it: one slot for each name that is
+ * known, in one of two levels, and everything else is skipped. Strict about what it takes, it takes little: integers. */
 #include "llm/usage.h"
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "json/scan.h"
 #include "llm/members.h"
 
-enum { ABSENT, COUNT, ABSURD };
+enum state { ABSENT, COUNT, ABSURD };
+
+/* The objects that hold counts: the usage itself and the details in it. */
+enum group { GROUP_USAGE, GROUP_INPUT, GROUP_OUTPUT };
+
+/* Slots: where a number belongs. Details of input and output differ only in name between the families. */
+enum slot {
+    SLOT_PROMPT, SLOT_INPUT, SLOT_COMPLETION, SLOT_OUTPUT,
+    SLOT_CACHED, SLOT_CACHE_READ, SLOT_CACHE_HIT, SLOT_DETAIL_CACHED,
+    SLOT_CACHE_CREATION, SLOT_DETAIL_CACHE_WRITE,
+    SLOT_REASONING, SLOT_DETAIL_REASONING, SLOT_DETAIL_THINKING,
+    SLOTS,
+    SLOT_INPUT_DETAILS = SLOTS, SLOT_OUTPUT_DETAILS, /* objects, not numbers */
+    SLOT_NONE,
+};
+
+struct counts {
+    uint64_t value[SLOTS];
+    uint8_t state[SLOTS];
+};
 
 static const uint64_t count_max = (uint64_t)1 << 53; /* beyond it a double, and so most clients, would misread it */
 
-static int read_count(const struct json_doc *d, const char *path, uint64_t *out)
-{
-    int tok = json_path(d, 0, path);
+/* ---- The walk. ---- */
 
-    if (tok < 0 || json_type_of(d, tok) == JSON_NULL)
-        return ABSENT;
-    return json_u64(d, tok, out) && *out <= count_max ? COUNT : ABSURD;
+/* Which name the key is whose inside begins at p; *close is then its closing quote, which is compared with it: most keys are
+ * known, and their ends need no search. memcmp of a known length is a few instructions here, not a call. */
+static enum slot slot_of(enum group group, const char *p, const char *end, const char **close)
+{
+#define NAME(text, slot)                                                                                   \
+    do {                                                                                                   \
+        if (left >= sizeof("" text) && memcmp(p, text "\"", sizeof(text)) == 0) {                          \
+            *close = p + sizeof(text) - 1;                                                                 \
+            return (slot);                                                                                 \
+        }                                                                                                  \
+    } while (0)
+
+    const size_t left = (size_t)(end - p);
+
+    switch (group) {
+    case GROUP_USAGE:
+        NAME("prompt_tokens", SLOT_PROMPT);
+        NAME("completion_tokens", SLOT_COMPLETION);
+        NAME("input_tokens", SLOT_INPUT);
+        NAME("output_tokens", SLOT_OUTPUT);
+        NAME("prompt_tokens_details", SLOT_INPUT_DETAILS);
+        NAME("completion_tokens_details", SLOT_OUTPUT_DETAILS);
+        NAME("input_tokens_details", SLOT_INPUT_DETAILS);
+        NAME("output_tokens_details", SLOT_OUTPUT_DETAILS);
+        NAME("cache_read_input_tokens", SLOT_CACHE_READ);
+        NAME("cache_creation_input_tokens", SLOT_CACHE_CREATION);
+        NAME("prompt_cache_hit_tokens", SLOT_CACHE_HIT);
+        NAME("cached_tokens", SLOT_CACHED);
+        NAME("reasoning_tokens", SLOT_REASONING);
+        break;
+    case GROUP_INPUT:
+        NAME("cached_tokens", SLOT_DETAIL_CACHED);
+        NAME("cache_write_tokens", SLOT_DETAIL_CACHE_WRITE);
+        break;
+    case GROUP_OUTPUT:
+        NAME("reasoning_tokens", SLOT_DETAIL_REASONING);
+        NAME("thinking_tokens", SLOT_DETAIL_THINKING);
+        break;
+    }
+    *close = string_end(p, end);
+    return SLOT_NONE;
+#undef NAME
 }
 
-/* The first of the paths that is there. */
-static int read_first(const struct json_doc *d, const char *const *path, uint64_t *out)
+static inline const char *skip_blank(const char *p, const char *end)
 {
-    for (; *path; path++) {
-        int got = read_count(d, *path, out);
+    while (p < end && (unsigned char)*p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
 
-        if (got != ABSENT)
-            return got;
+static inline bool ends_scalar(char c)
+{
+    return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Past the value at p, whatever it is; NULL when it has no end or no beginning. */
+static const char *skip_value(const char *p, const char *end)
+{
+    const char *begin = p;
+    size_t depth = 0;
+
+    for (; p < end; p++) {
+        if (*p == '"') {
+            p = string_end(p + 1, end);
+            if (!p)
+                return NULL;
+        } else if (*p == '{' || *p == '[') {
+            depth++;
+            continue;
+        } else if (depth > 0) {
+            if (*p != '}' && *p != ']')
+                continue;
+            depth--;
+        } else {
+            while (p < end && !ends_scalar(*p))
+                p++;
+            return p > begin ? p : NULL;
+        }
+        if (depth == 0)
+            return p + 1;
     }
+    return NULL;
+}
+
+/* A number that counts, null, or what makes no sense as a count. */
+static const char *read_count(struct counts *c, enum slot slot, const char *p, const char *end)
+{
+    const char *digits = p;
+    uint64_t v = 0;
+
+    for (; p < end && *p >= '0' && *p <= '9'; p++)
+        v = v > count_max ? v : v * 10 + (uint64_t)(*p - '0');
+    if (p > digits && p < end && ends_scalar(*p)) {
+        c->value[slot] = v;
+        c->state[slot] = v <= count_max ? COUNT : ABSURD;
+        return p;
+    }
+    c->state[slot] = *digits == 'n' ? ABSENT : ABSURD;
+    return skip_value(digits, end);
+}
+
+static const char *read_group(struct counts *c, enum group group, const char *p, const char *end);
+
+static const char *read_member(struct counts *c, enum slot slot, const char *p, const char *end)
+{
+    if (slot < SLOTS)
+        return read_count(c, slot, p, end);
+    if (slot == SLOT_NONE || *p != '{')
+        return skip_value(p, end);
+    return read_group(c, slot == SLOT_INPUT_DETAILS ? GROUP_INPUT : GROUP_OUTPUT, p, end);
+}
+
+/* The object that begins at p: behind its closing bracket, or NULL when it is none. Goes one level deep, as details hold
+ * no details. */
+static const char *read_group(struct counts *c, enum group group, const char *p, const char *end)
+{
+    p = skip_blank(p + 1, end);
+    if (p < end && *p == '}')
+        return p + 1;
+    while (p < end && *p == '"') {
+        const char *close;
+        enum slot slot = slot_of(group, p + 1, end, &close);
+
+        if (!close)
+            return NULL;
+        p = skip_blank(close + 1, end);
+        if (p == end || *p != ':')
+            return NULL;
+        p = skip_blank(p + 1, end);
+        if (p == end || !(p = read_member(c, slot, p, end)))
+            return NULL;
+        p = skip_blank(p, end);
+        if (p < end && *p == '}')
+            return p + 1;
+        if (p == end || *p != ',')
+            return NULL;
+        p = skip_blank(p + 1, end);
+    }
+    return NULL;
+}
+
+/* ---- What the numbers mean. ---- */
+
+static enum state take(const struct counts *c, enum slot slot, uint64_t *out)
+{
+    if (c->state[slot] == COUNT)
+        *out = c->value[slot];
+    return (enum state)c->state[slot];
+}
+
+/* The first of the slots that is there. */
+static enum state take_first(const struct counts *c, const uint8_t *slot, size_t n, uint64_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        if (c->state[slot[i]] != ABSENT)
+            return take(c, (enum slot)slot[i], out);
     return ABSENT;
 }
+#define TAKE_FIRST(c, slots, out) take_first((c), (slots), sizeof(slots), (out))
 
-static const char *const input_names[] = {"prompt_tokens", "input_tokens", NULL};
-static const char *const output_names[] = {"completion_tokens", "output_tokens", NULL};
+static const uint8_t input_slots[] = {SLOT_PROMPT, SLOT_INPUT};
+static const uint8_t output_slots[] = {SLOT_COMPLETION, SLOT_OUTPUT};
 /* DeepSeek's and Together's own names come last: they repeat OpenAI's where both exist. */
-static const char *const cache_read_names[] = {"prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens",
-                                               "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens",
-                                               NULL};
-static const char *const cache_write_names[] = {"prompt_tokens_details.cache_write_tokens",
-                                                "input_tokens_details.cache_write_tokens",
-                                                "cache_creation_input_tokens", NULL};
-static const char *const reasoning_names[] = {"completion_tokens_details.reasoning_tokens",
-                                              "output_tokens_details.reasoning_tokens",
-                                              "output_tokens_details.thinking_tokens", "reasoning_tokens", NULL};
+static const uint8_t cache_read_slots[] = {SLOT_DETAIL_CACHED, SLOT_CACHE_READ, SLOT_CACHE_HIT, SLOT_CACHED};
+static const uint8_t cache_write_slots[] = {SLOT_DETAIL_CACHE_WRITE, SLOT_CACHE_CREATION};
+static const uint8_t reasoning_slots[] = {SLOT_DETAIL_REASONING, SLOT_DETAIL_THINKING, SLOT_REASONING};
 
-static bool read_openai(const struct json_doc *d, struct llm_usage *u)
+static bool read_openai(const struct counts *c, struct llm_usage *u)
 {
     struct llm_usage got = {.seen = true};
-    int in = read_first(d, input_names, &got.input);
-    int out = read_first(d, output_names, &got.output);
+    enum state in = TAKE_FIRST(c, input_slots, &got.input);
+    enum state out = TAKE_FIRST(c, output_slots, &got.output);
 
     if (in == ABSURD || out == ABSURD || (in == ABSENT && out == ABSENT))
         return false;
-    /* A detail that makes no sense is not worth losing the counts for. Grok on Azure states more cached tokens than
-     * tokens; the parts are cut to the whole, so that nobody subtracts below zero. */
-    if (read_first(d, cache_read_names, &got.cache_read) != COUNT)
-        got.cache_read = 0;
+    /* A detail that makes no sense is not worth losing the counts for: it stays zero. Grok on Azure states more cached
+     * tokens than tokens; the parts are cut to the whole, so that nobody subtracts below zero. */
+    (void)TAKE_FIRST(c, cache_read_slots, &got.cache_read);
     if (got.cache_read > got.input)
         got.cache_read = got.input;
-    if (read_first(d, cache_write_names, &got.cache_write) != COUNT)
-        got.cache_write = 0;
+    (void)TAKE_FIRST(c, cache_write_slots, &got.cache_write);
     if (got.cache_write > got.input - got.cache_read)
         got.cache_write = got.input - got.cache_read;
-    if (read_first(d, reasoning_names, &got.reasoning) != COUNT)
-        got.reasoning = 0;
+    (void)TAKE_FIRST(c, reasoning_slots, &got.reasoning);
     *u = got;
     return true;
 }
 
-static bool read_anthropic(const struct json_doc *d, struct llm_usage *u)
+static bool read_anthropic(const struct counts *c, struct llm_usage *u)
 {
     struct llm_usage got = *u;
     uint64_t fresh = got.input - got.cache_read - got.cache_write; /* what input_tokens said before */
-    int in = read_count(d, "input_tokens", &fresh);
-    int out = read_count(d, "output_tokens", &got.output);
+    enum state in = take(c, SLOT_INPUT, &fresh);
+    enum state out = take(c, SLOT_OUTPUT, &got.output);
 
     if (in == ABSURD || out == ABSURD || (in == ABSENT && out == ABSENT))
         return false;
-    if (read_count(d, "cache_read_input_tokens", &got.cache_read) == ABSURD)
+    if (take(c, SLOT_CACHE_READ, &got.cache_read) == ABSURD)
         got.cache_read = 0;
-    if (read_count(d, "cache_creation_input_tokens", &got.cache_write) == ABSURD)
+    if (take(c, SLOT_CACHE_CREATION, &got.cache_write) == ABSURD)
         got.cache_write = 0;
-    if (read_count(d, "output_tokens_details.thinking_tokens", &got.reasoning) == ABSURD)
+    if (take(c, SLOT_DETAIL_THINKING, &got.reasoning) == ABSURD)
         got.reasoning = 0;
     got.input = fresh + got.cache_read + got.cache_write;
     got.seen = true;
@@ -91,52 +246,56 @@ static bool read_anthropic(const struct json_doc *d, struct llm_usage *u)
     return true;
 }
 
-bool usage_read(struct slice text, enum surface surface, struct arena *scratch, struct llm_usage *u)
+bool usage_read(struct slice text, enum surface surface, struct llm_usage *u)
 {
-    struct json_doc d;
+    struct counts c;
 
-    if (text.n == 0 || text.p[0] != '{' || !json_parse(&d, text, scratch))
+    memset(c.state, ABSENT, sizeof(c.state));
+    if (text.n == 0 || text.p[0] != '{' || !read_group(&c, GROUP_USAGE, text.p, text.p + text.n))
         return false;
     /* The dialect is read from the object as well: some gateways answer `messages` with OpenAI's names. */
-    if (surface == SURFACE_MESSAGES && json_get(&d, 0, "prompt_tokens") < 0)
-        return read_anthropic(&d, u);
-    return read_openai(&d, u);
+    if (surface == SURFACE_MESSAGES && c.state[SLOT_PROMPT] == ABSENT)
+        return read_anthropic(&c, u);
+    return read_openai(&c, u);
 }
 
-/* stop_reason of choices[0]; an answer with huge choices (4096 tokens of logprobs) keeps its usage and loses this. */
-static void first_finish(const struct members *m, struct arena *scratch, char stop_reason[24])
-{
-    enum json_type type;
-    struct slice choices = members_get(m, "choices", &type);
-    struct json_doc d;
-    struct slice word;
+/* ---- Plain answers. ---- */
 
-    if (type == JSON_ARRAY && json_parse(&d, choices, scratch) &&
-        json_str(&d, json_path(&d, 0, "0.finish_reason"), scratch, &word))
-        word_keep(stop_reason, word);
+/* `status` of a response stands before its output, whose items have one too: found here, the output is not searched. */
+static struct slice early_status(struct slice body)
+{
+    const struct slice key = SLICE("\"status\"");
+    ptrdiff_t at = slice_find(slice_first(body, 512), key);
+
+    if (at < 0 || bracket_sum(slice_first(body, (size_t)at)) != 1)
+        return slice_make(NULL, 0);
+    return word_at(value_behind(slice_from(body, (size_t)at + key.n)));
 }
 
 void llm_plain_usage(enum surface surface, struct slice body, struct arena *scratch, struct llm_usage *out,
                      char stop_reason[24])
 {
-    struct members m;
-    enum json_type type;
+    struct member_want want[2] = {{SLICE("\"usage\""), 1, {NULL, 0}}};
+    unsigned wanted = 1;
 
+    (void)scratch;
     *out = (struct llm_usage){0};
     stop_reason[0] = '\0';
-    if (!members_read(&m, slice_trim(body), &type))
-        return;
-    (void)usage_read(members_get(&m, "usage", &type), surface, scratch, out);
+    body = slice_trim(body);
+    if (body.n < 2 || body.p[0] != '{' || body.p[body.n - 1] != '}')
+        return; /* cut short, or no answer */
     switch (surface) {
     case SURFACE_CHAT:
-    case SURFACE_COMPLETIONS:
-        first_finish(&m, scratch, stop_reason);
+    case SURFACE_COMPLETIONS: /* of several choices the last one's: it stands in the log, nothing depends on it */
+        want[wanted++] = (struct member_want){SLICE("\"finish_reason\""), 3, {NULL, 0}};
         break;
     case SURFACE_MESSAGES:
-        word_keep(stop_reason, members_word(&m, "stop_reason"));
+        want[wanted++] = (struct member_want){SLICE("\"stop_reason\""), 1, {NULL, 0}};
         break;
     case SURFACE_RESPONSES:
-        word_keep(stop_reason, members_word(&m, "status"));
+        word_keep(stop_reason, early_status(body));
+        if (stop_reason[0] == '\0')
+            want[wanted++] = (struct member_want){SLICE("\"status\""), 1, {NULL, 0}};
         break;
     case SURFACE_COUNT_TOKENS:
     case SURFACE_EMBEDDINGS:
@@ -146,4 +305,8 @@ void llm_plain_usage(enum surface surface, struct slice body, struct arena *scra
     case SURFACE_COUNT:
         break;
     }
+    members_from_end(body, want, wanted);
+    (void)usage_read(want[0].onward, surface, out);
+    if (wanted > 1)
+        word_keep(stop_reason, word_at(want[1].onward));
 }

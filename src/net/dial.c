@@ -12,8 +12,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/list.h"
-#include "base/mem.h"
+#include "base/pool.h"
 #include "base/sys.h"
 #include "base/timer.h"
 #include "net/dns.h"
@@ -27,7 +26,6 @@ struct try {
 };
 
 struct dial {
-    struct list node;   /* free, or running */
     struct dns_ask ask;
     struct timer stagger;
     struct try try[ADDRESSES_MAX];
@@ -44,23 +42,14 @@ struct dial {
 };
 
 static struct {
-    struct list free;
-    uint32_t running;
+    struct pool pool;
     bool allow_private;
 } dials;
 
 bool dial_init(uint32_t max_dials, bool allow_private)
 {
-    struct dial *d = mem_table(max_dials, sizeof *d);
-
-    if (!d)
-        return false;
-    list_init(&dials.free);
-    dials.running = 0;
     dials.allow_private = allow_private;
-    for (uint32_t i = 0; i < max_dials; i++)
-        list_push_back(&dials.free, &d[i].node);
-    return true;
+    return pool_init(&dials.pool, max_dials, sizeof(struct dial));
 }
 
 /* ---- Faults. ---- */
@@ -124,8 +113,7 @@ static void dial_free(struct dial *d)
         try_close(&d->try[i]);
     if (d->ended)
         *d->ended = true;
-    dials.running--;
-    list_push_front(&dials.free, &d->node); /* the one used last is warm */
+    pool_give(&dials.pool, d);
 }
 
 static void dial_failed(struct dial *d)
@@ -280,18 +268,14 @@ static void on_resolved(struct dns_ask *ask, const struct dns_result *result, st
 
 struct dial *dial_start(struct slice host, uint16_t port, bool trusted, dial_done_fn *done, void *owner)
 {
-    struct list *node = list_pop_front(&dials.free);
+    struct dial *d = pool_take(&dials.pool);
     bool ended = false;
 
-    if (!node) {
+    if (!d) {
         done(owner, -1, NULL, fault_make(FAULT_NO_MEMORY, 0, "too many connections are being made"));
         return NULL;
     }
-    struct dial *d = container_of(node, struct dial, node);
-    dials.running++;
-    memset(&d->ask, 0, sizeof d->ask);
     timer_init(&d->stagger, on_stagger);
-    d->count = d->next = d->open = d->fault_rank = 0;
     d->done = done;
     d->owner = owner;
     d->port = port;
@@ -312,5 +296,5 @@ void dial_cancel(struct dial *d)
 
 uint32_t dial_count(void)
 {
-    return dials.running;
+    return pool_in_use(&dials.pool);
 }

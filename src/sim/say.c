@@ -3,7 +3,8 @@
  *   $N number of the request   $C created, epoch seconds   $M model   $T whole text   $D this piece   $Q sequence number
  *   $I $O $A tokens in, out, both   $F tool name   $G the tool's arguments as a string   $J the same as JSON   $X finish reason
  *   $R the Responses API's response object, $r the same at its start   $U usage chunk member of chat
- * All but N, C, Q, I, O, A, J are written as JSON strings with their quotes. */
+ *   $0 to $8 passages that several templates have (see passage)
+ * All but N, C, Q, I, O, A, J and the passages are written as JSON strings with their quotes. */
 #include "sim/say.h"
 
 #include <string.h>
@@ -58,6 +59,36 @@ static struct slice finish_reason(const struct say *s)
     return anthropic ? SLICE("end_turn") : SLICE("stop");
 }
 
+/* What occurs more than once is said once: the templates were a thirtieth of the binary. */
+#define CHUNK_HEAD "$0"
+#define TEXT_CHUNK_HEAD "$1"
+#define CHAT_USAGE "$2"
+#define MESSAGES_USAGE(output) "$3" output ",'service_tier':'standard'}"
+#define MESSAGE_START "$4"
+#define RESPONSE_START "$5"
+#define MESSAGE_ITEM(status, content) "{'id':'msg_sim$N','type':'message','status':'" status "','content':[" content "],'role':'assistant'}"
+#define CALL_ITEM(status, args) "$6" status "','arguments':" args ",'call_id':'call_sim$N','name':$F}"
+#define COMPLETION_HEAD "$7"
+#define COMPLETION_TAIL "$8"
+
+#define EVENT(name, members) "event: " name "\ndata: {'type':'" name "'" members "}\n\n"
+#define NUMBERED(name, members) EVENT(name, ",'sequence_number':$Q" members)
+
+static const char *const passage[] = {
+    "data: {'id':'chatcmpl-sim$N','object':'chat.completion.chunk','created':$C,'model':$M,'system_fingerprint':'fp_sim','choices':[",
+    "data: {'id':'cmpl-sim$N','object':'text_completion','created':$C,'model':$M,'choices':[",
+    "'usage':{'prompt_tokens':$I,'completion_tokens':$O,'total_tokens':$A,'prompt_tokens_details':{'cached_tokens':0,'audio_tokens':0},"
+    "'completion_tokens_details':{'reasoning_tokens':0,'audio_tokens':0,'accepted_prediction_tokens':0,'rejected_prediction_tokens':0}}",
+    "'usage':{'input_tokens':$I,'cache_creation_input_tokens':0,'cache_read_input_tokens':0,'output_tokens':",
+    EVENT("message_start", ",'message':{'model':$M,'id':'msg_sim$N','type':'message','role':'assistant','content':[],"
+                           "'stop_reason':null,'stop_sequence':null," MESSAGES_USAGE("1") "}"),
+    NUMBERED("response.created", ",'response':$r") NUMBERED("response.in_progress", ",'response':$r"),
+    "{'id':'fc_sim$N','type':'function_call','status':'",
+    "{'id':'chatcmpl-sim$N','object':'chat.completion','created':$C,'model':$M,'choices':[{'index':0,'message':{'role':'assistant',",
+    "'refusal':null,'annotations':[]},'logprobs':null,'finish_reason':$X}]," CHAT_USAGE
+    ",'service_tier':'default','system_fingerprint':'fp_sim'}",
+};
+
 static void put_response(struct say *s, struct pen *out, bool over);
 
 static void fill(struct say *s, struct pen *out, const char *template, struct slice piece)
@@ -73,7 +104,12 @@ static void fill(struct say *s, struct pen *out, const char *template, struct sl
             pen_put(out, SLICE("\""));
             continue;
         }
-        switch (*++t) {
+        t++;
+        if (*t >= '0' && *t <= '8') {
+            fill(s, out, passage[*t - '0'], piece);
+            continue;
+        }
+        switch (*t) {
         case 'N': put_number(out, s->number, 8); break;
         case 'C': put_number(out, (uint64_t)s->created_s, 1); break;
         case 'Q': put_number(out, s->sequence++, 1); break;
@@ -99,10 +135,6 @@ static const struct slice nothing = {NULL, 0};
 /* ---- The Responses API: its object occurs in four events. ---- */
 
 #define PART(text) "{'type':'output_text','annotations':[],'logprobs':[],'text':" text "}"
-#define MESSAGE_ITEM(status, content) \
-    "{'id':'msg_sim$N','type':'message','status':'" status "','content':[" content "],'role':'assistant'}"
-#define CALL_ITEM(status, args) \
-    "{'id':'fc_sim$N','type':'function_call','status':'" status "','arguments':" args ",'call_id':'call_sim$N','name':$F}"
 
 static void put_response(struct say *s, struct pen *out, bool over)
 {
@@ -129,21 +161,9 @@ static void put_response(struct say *s, struct pen *out, bool over)
 
 /* ---- Streams. ---- */
 
-#define EVENT(name, members) "event: " name "\ndata: {'type':'" name "'" members "}\n\n"
-#define NUMBERED(name, members) EVENT(name, ",'sequence_number':$Q" members)
-#define CHUNK(choices) \
-    "data: {'id':'chatcmpl-sim$N','object':'chat.completion.chunk','created':$C,'model':$M,'system_fingerprint':'fp_sim'," \
-    "'choices':[" choices "]$U}\n\n"
+#define CHUNK(choices) CHUNK_HEAD choices "]$U}\n\n"
 #define CHOICE(delta, finish) "{'index':0,'delta':{" delta "},'logprobs':null,'finish_reason':" finish "}"
-#define TEXT_CHUNK(text, finish) \
-    "data: {'id':'cmpl-sim$N','object':'text_completion','created':$C,'model':$M,'choices':[{'text':" text \
-    ",'index':0,'logprobs':null,'finish_reason':" finish "}]}\n\n"
-#define CHAT_USAGE \
-    "'usage':{'prompt_tokens':$I,'completion_tokens':$O,'total_tokens':$A,'prompt_tokens_details':{'cached_tokens':0,'audio_tokens':0}," \
-    "'completion_tokens_details':{'reasoning_tokens':0,'audio_tokens':0,'accepted_prediction_tokens':0,'rejected_prediction_tokens':0}}"
-#define MESSAGES_USAGE(output) \
-    "'usage':{'input_tokens':$I,'cache_creation_input_tokens':0,'cache_read_input_tokens':0,'output_tokens':" output "," \
-    "'service_tier':'standard'}"
+#define TEXT_CHUNK(text, finish) TEXT_CHUNK_HEAD "{'text':" text ",'index':0,'logprobs':null,'finish_reason':" finish "}]}\n\n"
 
 /* What each streaming surface says, for text and for a tool call. `end` is said when the stream may end honestly. */
 struct phrases {
@@ -154,8 +174,7 @@ static const struct phrases chat_text = {
     .open = CHUNK(CHOICE("'role':'assistant','content':'','refusal':null", "null")),
     .delta = CHUNK(CHOICE("'content':$D", "null")),
     .close = CHUNK(CHOICE("", "$X")),
-    .usage = "data: {'id':'chatcmpl-sim$N','object':'chat.completion.chunk','created':$C,'model':$M,'system_fingerprint':'fp_sim',"
-             "'choices':[]," CHAT_USAGE "}\n\n",
+    .usage = CHUNK_HEAD "]," CHAT_USAGE "}\n\n",
     .end = "data: [DONE]\n\n",
 };
 
@@ -164,14 +183,12 @@ static const struct phrases chat_tool = {
                          "'function':{'name':$F,'arguments':''}}]", "null")),
     .delta = CHUNK(CHOICE("'tool_calls':[{'index':0,'function':{'arguments':$D}}]", "null")),
     .close = CHUNK(CHOICE("", "$X")),
-    .usage = "data: {'id':'chatcmpl-sim$N','object':'chat.completion.chunk','created':$C,'model':$M,'system_fingerprint':'fp_sim',"
-             "'choices':[]," CHAT_USAGE "}\n\n",
+    .usage = CHUNK_HEAD "]," CHAT_USAGE "}\n\n",
     .end = "data: [DONE]\n\n",
 };
 
 static const struct phrases responses_text = {
-    .open = NUMBERED("response.created", ",'response':$r")
-            NUMBERED("response.in_progress", ",'response':$r")
+    .open = RESPONSE_START
             NUMBERED("response.output_item.added", ",'output_index':0,'item':" MESSAGE_ITEM("in_progress", ""))
             NUMBERED("response.content_part.added", ",'item_id':'msg_sim$N','output_index':0,'content_index':0,'part':" PART("''")),
     .delta = NUMBERED("response.output_text.delta", ",'item_id':'msg_sim$N','output_index':0,'content_index':0,'delta':$D,'logprobs':[]"),
@@ -182,8 +199,7 @@ static const struct phrases responses_text = {
 };
 
 static const struct phrases responses_tool = {
-    .open = NUMBERED("response.created", ",'response':$r")
-            NUMBERED("response.in_progress", ",'response':$r")
+    .open = RESPONSE_START
             NUMBERED("response.output_item.added", ",'output_index':0,'item':" CALL_ITEM("in_progress", "''")),
     .delta = NUMBERED("response.function_call_arguments.delta", ",'item_id':'fc_sim$N','output_index':0,'delta':$D"),
     .close = NUMBERED("response.function_call_arguments.done", ",'item_id':'fc_sim$N','output_index':0,'name':$F,'arguments':$G")
@@ -191,9 +207,6 @@ static const struct phrases responses_tool = {
     .end = NUMBERED("response.completed", ",'response':$R"),
 };
 
-#define MESSAGE_START \
-    EVENT("message_start", ",'message':{'model':$M,'id':'msg_sim$N','type':'message','role':'assistant','content':[]," \
-                           "'stop_reason':null,'stop_sequence':null," MESSAGES_USAGE("1") "}")
 #define MESSAGE_CLOSE \
     EVENT("content_block_stop", ",'index':0") \
     EVENT("message_delta", ",'delta':{'stop_reason':$X,'stop_sequence':null},'usage':{'input_tokens':$I," \
@@ -218,7 +231,7 @@ static const struct phrases completions_text = {
     .open = "",
     .delta = TEXT_CHUNK("$D", "null"),
     .close = TEXT_CHUNK("''", "$X"),
-    .usage = "data: {'id':'cmpl-sim$N','object':'text_completion','created':$C,'model':$M,'choices':[],"
+    .usage = TEXT_CHUNK_HEAD "],"
              "'usage':{'prompt_tokens':$I,'completion_tokens':$O,'total_tokens':$A}}\n\n",
     .end = "data: [DONE]\n\n",
 };
@@ -392,13 +405,9 @@ static const char *plain_template(const struct say *s)
 {
     switch (s->surface) {
     case SURFACE_CHAT:
-        return s->tool.n ? "{'id':'chatcmpl-sim$N','object':'chat.completion','created':$C,'model':$M,'choices':[{'index':0,'message':{"
-                           "'role':'assistant','content':null,'tool_calls':[{'id':'call_sim$N','type':'function','function':{'name':$F,"
-                           "'arguments':$G}}],'refusal':null,'annotations':[]},'logprobs':null,'finish_reason':$X}]," CHAT_USAGE
-                           ",'service_tier':'default','system_fingerprint':'fp_sim'}"
-                         : "{'id':'chatcmpl-sim$N','object':'chat.completion','created':$C,'model':$M,'choices':[{'index':0,'message':{"
-                           "'role':'assistant','content':$T,'refusal':null,'annotations':[]},'logprobs':null,'finish_reason':$X}]," CHAT_USAGE
-                           ",'service_tier':'default','system_fingerprint':'fp_sim'}";
+        return s->tool.n ? COMPLETION_HEAD "'content':null,'tool_calls':[{'id':'call_sim$N','type':'function','function':{'name':$F,"
+                           "'arguments':$G}}]," COMPLETION_TAIL
+                         : COMPLETION_HEAD "'content':$T," COMPLETION_TAIL;
     case SURFACE_RESPONSES:
         return "$R";
     case SURFACE_MESSAGES:

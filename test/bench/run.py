@@ -287,7 +287,7 @@ class Bench:
             t.stop()
             t.port = lambda kind, port=runs[-1][2]: port    # it listens there again below
         if os.access(self.args.weir, os.X_OK):
-            extra = {"managed": {"anthropic": ["sk-ant-bench"]}}
+            extra = {"managed": {"anthropic": ["sk-ant-bench"]}, "limits": {}}
             weir = targets.Weir(self.args.weir, self.mock, self.run, name="weir-start", ca=bundle, **extra)
             port, conf = weir.write()
             weir.port = lambda kind: port

@@ -301,7 +301,7 @@ int sys_accept(int fd, struct sockaddr_storage *peer)
     newcomer = l->waiting[0];
     memmove(l->waiting, l->waiting + 1, (size_t)--l->nwaiting * sizeof *l->waiting);
     if (peer)
-        address(peer, 0x0A020202, (uint16_t)(40000 + newcomer));
+        address(peer, fake.client_ip ? fake.client_ip : 0x0A020000 + ++fake.clients, (uint16_t)(40000 + newcomer));
     fake.activity++;
     return newcomer;
 }

@@ -89,6 +89,7 @@ struct fake {
         int error;         /* 0: the usual one for that call */
     } fail;
     uint64_t failed;
+    uint32_t clients, client_ip; /* each client has an address of its own unless client_ip says which */
     unsigned misuse;       /* calls on a descriptor that is closed, and the like */
     const char *misuse_what;
     struct bytes log;      /* what was written to descriptor 2 */

@@ -46,7 +46,7 @@ static struct progress {
     enum torture how;
     uint64_t nth, last_call, last_memory, points;
     unsigned passed, failed;
-    bool finished;
+    bool finished, large;
 } *progress;
 
 static struct listener listener;
@@ -98,6 +98,8 @@ static bool no_file(void *user, struct slice path, struct arena *a, struct slice
     "{\"format\":\"anthropic\",\"surface\":\"messages\"}]"
 #define PROVIDER(n, models)                                                                                            \
     "{\"providerId\":\"p" n "\",\"baseUrl\":\"http://10.0.0." n "/v1\",\"supportedApiSurfaces\":" ALL_SURFACES ",\"models\":[" models "]}"
+#define NAMED(n, host)                                                                                                 \
+    "{\"providerId\":\"p" n "\",\"baseUrl\":\"http://" host "/v1\",\"supportedApiSurfaces\":" ALL_SURFACES ",\"models\":[{\"modelId\":\"m" n "\"}]}"
 #define KEY(p, name) "{\"id\":\"aigpk_" p name "\",\"providerId\":\"p" p "\",\"name\":\"" name "\",\"value\":\"key-" p name "\"}"
 
 static struct conf *load(const char *gateway, const char *router, const char *limits)
@@ -110,8 +112,8 @@ static struct conf *load(const char *gateway, const char *router, const char *li
                      "{\"listen\":\"10.1.1.1:8080\",\"admin\":{\"listen\":null},\"gateway\":{%s},\"limits\":{%s},"
                      "\"upstream\":{\"allowPrivate\":true,\"dns\":[\"10.0.0.53:53\"]},"
                      "\"providers\":[" PROVIDER("1", "{\"modelId\":\"m1\"},{\"modelId\":\"m1s\"}") "," PROVIDER("2", "{\"modelId\":\"m2\"}") ","
-                     PROVIDER("3", "{\"modelId\":\"m3\"}") "," PROVIDER("4", "{\"modelId\":\"m4\"}") "," PROVIDER("9", "{\"modelId\":\"m9\"}") "],"
-                     "\"providerKeys\":[" KEY("1", "a") "," KEY("1", "b") "," KEY("2", "a") "," KEY("3", "a") "," KEY("4", "a") "," KEY("9", "a") "],"
+                     PROVIDER("3", "{\"modelId\":\"m3\"}") "," PROVIDER("4", "{\"modelId\":\"m4\"}") "," NAMED("5", "five.internal") "," NAMED("6", "nowhere.internal") "," PROVIDER("9", "{\"modelId\":\"m9\"}") "],"
+                     "\"providerKeys\":[" KEY("1", "a") "," KEY("1", "b") "," KEY("2", "a") "," KEY("3", "a") "," KEY("4", "a") "," KEY("5", "a") "," KEY("6", "a") "," KEY("9", "a") "],"
                      "\"accessKeyConfigurations\":[{\"id\":\"aigac_1\",\"name\":\"flow\",\"router\":{%s}}],"
                      "\"accessKeys\":[{\"id\":\"aigk_app\",\"name\":\"app\",\"token\":\"token-of-the-app\",\"accessKeyConfigurationId\":\"aigac_1\"}],"
                      "\"log\":{\"level\":\"info\",\"requests\":true}}",
@@ -146,8 +148,8 @@ static void disturb(void)
 {
     memset(fake.calls, 0, sizeof fake.calls);
     if (progress->how == SHORT || progress->how == BYTES) {
-        fake.recv_most = progress->how == SHORT ? 19 : 1;
-        fake.send_most = progress->how == SHORT ? 23 : 1;
+        fake.recv_most = progress->how == BYTES ? 1 : progress->large ? 4099 : 19;
+        fake.send_most = progress->how == BYTES ? 1 : progress->large ? 5003 : 23;
         fake.stutter = true;
     }
     if (progress->how == CALL_ONCE || progress->how == CALLS_FROM) {
@@ -167,6 +169,7 @@ static void undisturb(void)
 void flow_open_more(const char *gateway, const char *router, const char *limits)
 {
     fake_reset();
+    fake_file("/etc/hosts", "127.0.0.1 localhost\n10.0.0.5 other five.internal\n");
     spun = false;
     conf = load(gateway, router, limits);
     if (!conf || !start()) {
@@ -318,6 +321,16 @@ struct slice flow_log_last(void)
     return last;
 }
 
+void flow_drain(void)
+{
+    gate_drain();
+}
+
+unsigned flow_busy(void)
+{
+    return gate_busy();
+}
+
 size_t flow_mem_used(void)
 {
     return mem_in_use();
@@ -332,6 +345,7 @@ static void ask_once_more(void)
     struct client *c;
 
     provider_plays(9, fine);
+    flow_pass(200); /* clients that left are noticed; a listener that paused is back */
     c = flow_talk(CHAT, "{\"model\":\"m9\"}", &a);
     CHECK_INT(a.status, 200);
     client_close(c);
@@ -399,8 +413,8 @@ static uint64_t points_of(const struct flow *f, enum torture how, enum effort ef
     if (how <= BYTES)
         return !f->quick && (how == SHORT || !f->large);
     if (effort == EFFORT_SOME)
-        *stride = n / (f->large ? 2 : 6) + 1;
-    return effort == EFFORT_NONE || (f->quick && effort == EFFORT_SOME) ? 0 : n;
+        *stride = n / (f->large ? 1 : 4) + 1;
+    return effort == EFFORT_NONE || f->quick ? 0 : n;
 }
 
 /* From where progress stands: the calm run, then every point of every torture. */
@@ -427,7 +441,7 @@ static void run_all(const struct flow *f, enum effort effort)
 
 static void run_flow(const struct flow *f, enum effort effort)
 {
-    *progress = (struct progress){.nth = 1};
+    *progress = (struct progress){.nth = 1, .large = f->large};
     for (int deaths = 0; !progress->finished && deaths < 20; deaths++) {
         int status = 0;
         pid_t child;

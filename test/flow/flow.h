@@ -35,7 +35,7 @@ bool flow_expect_slice(struct slice got, struct slice want, const char *file, in
 
 /* Opens the world: gateway and router are members for those parts of the config ("" for none), without braces. Models m1..m4 are at
  * providers p1..p4 (10.0.0.1 ...); p1 has the keys "a" and "b", the others "a". m1s is another model of p1. Model m9 at p9 is the
- * one that always answers. */
+ * one that always answers. m5 is at "five.internal" (10.0.0.5 by the hosts file), m6 at a name that no server knows. */
 void flow_open(const char *gateway, const char *router);
 /* The same with more top-level members (", ..." after the others), such as another limits. */
 void flow_open_more(const char *gateway, const char *router, const char *limits);
@@ -57,6 +57,8 @@ struct client *flow_talk(const char *path, const char *body, struct answer *a);
 unsigned flow_log_lines(void);
 struct slice flow_log_last(void);
 size_t flow_mem_used(void);
+void flow_drain(void);     /* as SIGTERM does, but the listener stays */
+unsigned flow_busy(void);
 
 #define CHAT "/v1/chat/completions"
 #define SSE_HEAD "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -120,19 +120,19 @@ static size_t whole_request(struct slice s)
     return s.n >= (size_t)head + 4 + length ? (size_t)head + 4 + (size_t)length : 0;
 }
 
-static void keep_request(struct provider_end *e, struct slice s)
+static void keep_request(struct provider_end *e, struct pconn *c, struct slice s)
 {
     char *copy;
 
     if (e->nrequests == REQUESTS_MAX)
-        return;
+        abort();
     copy = malloc(s.n + 1);
     if (!copy)
         abort();
     memcpy(copy, s.p, s.n);
     copy[s.n] = '\0';
     e->request_ms[e->nrequests] = fake.now_ms;
-    e->request[e->nrequests++] = slice_make(copy, s.n);
+    c->last = e->request[e->nrequests++] = slice_make(copy, s.n);
 }
 
 /* A timed step: true when its time has come. */
@@ -195,6 +195,36 @@ static bool send_answer(struct pconn *c, const struct act *s)
     return send_text(c, slice_make(text, (size_t)n + s->n), s->piece, s->ms);
 }
 
+static struct slice tag_of(struct slice request)
+{
+    ptrdiff_t at = slice_find(request, SLICE("\"tag\":\"")), end;
+    struct slice tag = at < 0 ? slice_make(NULL, 0) : slice_from(request, (size_t)at + 7);
+
+    end = slice_find_char(tag, '"');
+    return end < 0 ? slice_make(NULL, 0) : slice_first(tag, (size_t)end);
+}
+
+static bool echo(struct pconn *c, bool stream)
+{
+    struct slice tag = tag_of(c->last);
+    char text[2048], event[512];
+    int n;
+
+    if (stream) {
+        int m = snprintf(event, sizeof event, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%.*s\"}}]}\n\n", (int)tag.n, tag.p);
+
+        n = snprintf(text, sizeof text,
+                     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n%x\r\n%s\r\n"
+                     "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n",
+                     (unsigned)m, event, (unsigned)m, event);
+    } else {
+        int m = snprintf(event, sizeof event, "{\"choices\":[{\"message\":{\"content\":\"%.*s\"}}]}", (int)tag.n, tag.p);
+
+        n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s", m, event);
+    }
+    return send_text(c, slice_make(text, (size_t)n), 0, 0);
+}
+
 static bool flood(struct pconn *c, size_t total)
 {
     static char letters[4096];
@@ -224,7 +254,7 @@ static bool read_request(struct provider_end *e, struct pconn *c)
 
     if (!n)
         return false;
-    keep_request(e, slice_first(rest, n));
+    keep_request(e, c, slice_first(rest, n));
     c->read_off += n;
     c->requests++;
     return true;
@@ -248,6 +278,8 @@ static bool play_act(struct provider_end *e, struct pconn *c)
         return send_chunk(c, s);
     case ACT_ANSWER:
         return send_answer(c, s);
+    case ACT_ECHO:
+        return echo(c, s->piece != 0);
     case ACT_FLOOD:
         return flood(c, s->n);
     case ACT_WAIT:

@@ -14,6 +14,7 @@ enum act_kind {
     ACT_SEND,     /* text of n bytes, at once or `piece` bytes each `ms` */
     ACT_CHUNK,    /* the same text as one HTTP chunk */
     ACT_ANSWER,   /* a whole answer: status and fields of `head`, text as its body with its length */
+    ACT_ECHO,     /* a plain answer (piece 0) or a stream that says the "tag" of the last request */
     ACT_FLOOD,    /* n bytes of letters, as fast as they are taken */
     ACT_WAIT,     /* ms */
     ACT_FIN,
@@ -40,6 +41,8 @@ struct act {
 #define ANSWER(status_and_fields, lit) {.kind = ACT_ANSWER, .head = "" status_and_fields, .text = "" lit, .n = sizeof(lit) - 1}
 #define PLAIN(lit) ANSWER("200 OK\r\ncontent-type: application/json\r\n", lit)
 #define FAIL(status, lit) ANSWER(status "\r\ncontent-type: application/json\r\n", lit)
+#define ECHO {.kind = ACT_ECHO}
+#define ECHO_STREAM {.kind = ACT_ECHO, .piece = 1}
 #define FLOOD(bytes) {.kind = ACT_FLOOD, .n = (bytes)}
 #define WAIT(wait_ms) {.kind = ACT_WAIT, .ms = (wait_ms)}
 #define FIN {.kind = ACT_FIN}
@@ -48,7 +51,7 @@ struct act {
 #define AGAIN {.kind = ACT_AGAIN}
 #define END {.kind = ACT_END}
 
-enum { PROVIDERS = 10, CONNS_MAX = 64, REQUESTS_MAX = 512 };
+enum { PROVIDERS = 10, CONNS_MAX = 256, REQUESTS_MAX = 1024 };
 
 enum reach { REACH_UP, REACH_REFUSED, REACH_BLACK_HOLE, REACH_UNREACHABLE, REACH_SLOW /* 3 s */ };
 
@@ -60,6 +63,7 @@ struct pconn {
     int64_t due_ms;
     bool waiting, holds;               /* in a timed step; takes no more bytes */
     size_t sent;
+    struct slice last;                 /* the last whole request */
     int64_t opened_ms;
     unsigned requests;
 };

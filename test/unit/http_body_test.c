@@ -204,9 +204,12 @@ static void test_limits(void)
         {"H-33 many lines", BYTES("0\r\n"), BYTES("abc:\r\n"), 819, BYTES("\r\n"), 0, "done"},
         {"H-33 too many lines", BYTES("0\r\n"), BYTES("abc:\r\n"), 820, BYTES("\r\n"), 0, "bad"},
         {"H-32 one-byte chunks", BYTES(""), BYTES("1\r\nx\r\n"), 20000, BYTES("0\r\n\r\n"), 20000, "done"},
-        {"H-32 too many", BYTES(""), BYTES("1\r\nx\r\n"), 100000, BYTES("0\r\n\r\n"), 20480, "bad"},
-        {"H-32 three to one", BYTES(""), BYTES("02\r\nxx\r\n"), 30000, BYTES("0\r\n\r\n"), 60000, "done"},
-        {"H-32 four to one", BYTES(""), BYTES("0002\r\nxx\r\n"), 30000, BYTES("0\r\n\r\n"), 25600, "bad"},
+        /* five bytes of framing to one of payload: slow, but legal */
+        {"H-32 many one-byte chunks", BYTES(""), BYTES("1\r\nx\r\n"), 100000, BYTES("0\r\n\r\n"), 100000, "done"},
+        {"H-32 eight to one", BYTES(""), BYTES("0001\r\nx\r\n"), 60000, BYTES("0\r\n\r\n"), 60000, "done"},
+        {"H-32 nine to one, within what is free", BYTES(""), BYTES("00001\r\nx\r\n"), 11377, BYTES("0\r\n\r\n"), 11377, "done"},
+        {"H-32 nine to one", BYTES(""), BYTES("00001\r\nx\r\n"), 60000, BYTES("0\r\n\r\n"), 11378, "bad"},
+        {"H-32 zeros", BYTES(""), BYTES("0000000000000001\r\nx\r\n"), 30000, BYTES("0\r\n\r\n"), 5120, "bad"},
         {"H-32 two bytes", BYTES(""), BYTES("2\r\nxx\r\n"), 100000, BYTES("0\r\n\r\n"), 200000, "done"},
     };
 

@@ -132,9 +132,70 @@ static void test_cut(void)
     }
 }
 
+/* Every byte at every place of every short length: against a copy made byte by byte. */
+static void test_short(void)
+{
+    static char in[128], want[1024];
+
+    check_case("short strings");
+    for (size_t n = 1; n < 20; n++)
+        for (size_t at = 0; at < n; at++)
+            for (unsigned c = 0; c < 0x100; c++) {
+                size_t len = 0;
+                struct json_out o;
+
+                memset(in, 'a', n);
+                in[at] = (char)c;
+                want[len++] = '"';
+                for (size_t i = 0; i < n; i++) {
+                    unsigned char b = (unsigned char)in[i];
+
+                    if (b == '"' || b == '\\')
+                        len += (size_t)snprintf(want + len, 8, "\\%c", b);
+                    else if (b >= 0x80)
+                        len += (size_t)snprintf(want + len, 8, "%s", FFFD);
+                    else if (b < 0x20 && b >= 8 && b <= 13 && b != 11)
+                        len += (size_t)snprintf(want + len, 8, "\\%c", "btn?fr"[b - 8]);
+                    else if (b < 0x20)
+                        len += (size_t)snprintf(want + len, 8, "\\u%04x", b);
+                    else
+                        want[len++] = (char)b;
+                }
+                want[len++] = '"';
+                json_out_init(&o, memory, sizeof(memory));
+                json_out_str(&o, case_at_edge(slice_make(in, n)));
+                if (!CHECK_SLICE(json_out_done(&o), slice_make(want, len)))
+                    return;
+            }
+}
+
+static void test_numbers(void)
+{
+    uint64_t v = 1;
+
+    check_case("numbers");
+    for (int power = 0; power < 20; power++, v *= 10)
+        for (int off = -1; off <= 1; off++) {
+            char want[32];
+            struct json_out o;
+
+            snprintf(want, sizeof want, "%llu", (unsigned long long)(v + (uint64_t)off));
+            json_out_init(&o, memory, sizeof(memory));
+            json_out_u64(&o, v + (uint64_t)off);
+            CHECK_STR(json_out_done(&o), want);
+            json_out_init(&o, memory, strlen(want)); /* the way taken near the end */
+            json_out_u64(&o, v + (uint64_t)off);
+            CHECK_STR(json_out_done(&o), want);
+        }
+}
+
 static void build(struct json_out *o)
 {
     json_open(o, '{');
+    json_key_ready(o, JSON_KEY("r"));
+    json_out_u64(o, 18446744073709551615u);
+    json_key_ready(o, JSON_KEY("s"));
+    json_out_str(o, SLICE("twenty-one plain bytes"));
     json_key(o, "k");
     json_out_str(o, SLICE("v\n\xff\x01"));
     json_key(o, "n");
@@ -151,7 +212,7 @@ static void test_full(void)
     json_out_init(&o, memory, sizeof(memory));
     build(&o);
     whole = json_out_done(&o).n;
-    CHECK_INT(whole, strlen("{\"k\":\"v\\n" FFFD "\\u0001\",\"n\":-12}"));
+    CHECK_INT(whole, strlen("{\"r\":18446744073709551615,\"s\":\"twenty-one plain bytes\",\"k\":\"v\\n" FFFD "\\u0001\",\"n\":-12}"));
     for (size_t cap = 0; cap <= whole; cap++) {
         memset(memory, '#', sizeof(memory));
         json_out_init(&o, memory, cap);
@@ -167,6 +228,8 @@ int main(void)
     test_structure();
     test_strings();
     test_any_bytes();
+    test_short();
+    test_numbers();
     test_cut();
     test_full();
     return check_end();

@@ -148,7 +148,7 @@ static void fixture_one(struct slice element)
     /* Cached writes of chat usage: that project reads them under other names of the same shape. */
     if (surface == SURFACE_CHAT && flavor(&d, "huggingface_together:chat", &want_write) && want_write.input == want.input)
         want.cache_write = want_write.cache_write;
-    CHECK(usage_read(json_raw(&d, usage), surface, &scratch, &got));
+    CHECK(usage_read(json_raw(&d, usage), surface, &got));
     CHECK(got.seen);
     CHECK_INT(got.input, want.input);
     CHECK_INT(got.output, want.output);
