@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "base/sort.h"
 #include "conf/build.h"
 
 /* ---- Names of models. ---- */
@@ -79,7 +80,7 @@ static bool allow_providers(struct build *b, struct access_config *config)
         if (!out[config->nprovider_allow++])
             return build_unknown_provider(b, at, "access.providers.allow", s);
     }
-    qsort(out, config->nprovider_allow, sizeof(*out), provider_order);
+    sort(out, config->nprovider_allow, sizeof(*out), provider_order);
     config->provider_allow = out;
     config->scope_providers = true;
     return !b->r.failed;
@@ -102,7 +103,7 @@ static bool allow_models(struct build *b, struct access_config *config)
         if (!target_resolve(b, s, true, &out[config->nmodel_allow++]))
             return unknown_model(b, at, "access.models.allow", s);
     }
-    qsort(out, config->nmodel_allow, sizeof(*out), allow_order);
+    sort(out, config->nmodel_allow, sizeof(*out), allow_order);
     config->model_allow = out;
     config->scope_models = true;
     return !b->r.failed;
@@ -340,7 +341,7 @@ static bool read_rules(struct build *b, struct access_config *config)
     while (read_element(&b->r, &list))
         if (!read_rule(b, config, &row[n++]))
             return false;
-    qsort(row, n, sizeof(*row), rule_order);
+    sort(row, n, sizeof(*row), rule_order);
     for (uint32_t i = 0; i < n; i++) {
         rule[i] = row[i].rule;
         if (i && rule_order(&row[i - 1], &row[i]) == 0)
@@ -493,7 +494,7 @@ static bool read_aliases(struct build *b, struct access_config *config)
         if (!alias_name(b, &o, &t.row[t.n++]))
             return false;
     end = b->r.at;
-    qsort(t.row, t.n, sizeof(*t.row), alias_order);
+    sort(t.row, t.n, sizeof(*t.row), alias_order);
     for (uint32_t i = 0; i < t.n; i++) {
         struct alias_row *row = &t.row[i];
 

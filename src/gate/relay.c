@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gate/headers.h"
+#include "gate/held.h"
 #include "gate/trace.h"
 #include "gate/upstream.h"
 #include "http/write.h"
@@ -55,7 +56,7 @@ static void common_fields(struct xchg *x, struct http_out *o, const struct upstr
 
 static void framing_fields(struct xchg *x, struct http_out *o, const struct upstream *up)
 {
-    size_t at_hand = upstream_body(up).n;
+    size_t at_hand = held_body(up).n;
 
     x->chunked = false;
     if (!up->streaming && up->body_done) {
@@ -165,7 +166,7 @@ static void stream_complete(struct xchg *x)
 static bool forward_events(struct xchg *x, struct slice head)
 {
     struct upstream *up = x->winner;
-    struct slice body = upstream_body(up);
+    struct slice body = held_body(up);
     size_t n = up->scanned;
     bool ok;
 
@@ -180,7 +181,7 @@ static bool forward_events(struct xchg *x, struct slice head)
     if (!n && !head.n)
         return true;
     ok = send_body(x, head, slice_first(body, n), false);
-    upstream_consume(up, n);
+    held_consume(up, n);
     return ok;
 }
 
@@ -189,7 +190,7 @@ static bool forward_events(struct xchg *x, struct slice head)
 static void stream_error(struct xchg *x, struct slice head)
 {
     struct upstream *up = x->winner;
-    struct slice body = slice_first(upstream_body(up), up->scanned);
+    struct slice body = slice_first(held_body(up), up->scanned);
     bool native = slice_find(slice_from(body, up->event_at), SLICE("data:")) >= 0;
 
     if (!send_body(x, head, native ? body : slice_first(body, up->event_at), false)) {
@@ -209,9 +210,9 @@ static bool flow_events(struct xchg *x, struct slice head)
 {
     struct upstream *up = x->winner;
     struct slice error = {0};
-    enum up_scan seen = upstream_scan(up, true, &error);
+    enum held_seen seen = held_scan(up, true, &error);
 
-    if (seen == UP_SCAN_ERROR) {
+    if (seen == HELD_ERROR) {
         stream_error(x, head);
         return false;
     }
@@ -219,8 +220,8 @@ static bool flow_events(struct xchg *x, struct slice head)
         client_lost(x);
         return false;
     }
-    if (seen == UP_SCAN_LAST) {
-        if (upstream_body(up).n)
+    if (seen == HELD_LAST) {
+        if (held_body(up).n)
             up->poolable = false; /* bytes behind [DONE] are nobody's (F-122) */
         stream_complete(x);
         return false;
@@ -232,7 +233,7 @@ static bool flow_events(struct xchg *x, struct slice head)
         return false;
     }
     /* What follows the last whole event: a final event whose blank line never came is whole when the framing ended cleanly. */
-    if (!up->broken && upstream_body(up).n && !send_body(x, slice_make(NULL, 0), upstream_body(up), false)) {
+    if (!up->broken && held_body(up).n && !send_body(x, slice_make(NULL, 0), held_body(up), false)) {
         client_lost(x);
         return false;
     }
@@ -245,14 +246,14 @@ static bool flow_events(struct xchg *x, struct slice head)
 static bool flow_plain(struct xchg *x, struct slice head)
 {
     struct upstream *up = x->winner;
-    struct slice body = upstream_body(up);
+    struct slice body = held_body(up);
     bool last = up->body_done;
 
     if (!send_body(x, head, body, last)) {
         client_lost(x);
         return false;
     }
-    upstream_consume(up, body.n);
+    held_consume(up, body.n);
     if (!last)
         return true;
     upstream_drop(&x->winner);
@@ -285,7 +286,7 @@ static bool settle(struct xchg *x)
     struct upstream *up = x->winner;
     const struct conf_gateway *t = &x->world->conf->gateway;
 
-    if (!upstream_retain(up)) {
+    if (!held_retain(up)) {
         broken(x, fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent"));
         return false;
     }
@@ -322,7 +323,7 @@ static void drop_others(struct xchg *x, struct upstream *winner)
 
 void relay_commit(struct xchg *x, struct upstream *up)
 {
-    const struct http_response *r = upstream_head(up);
+    const struct http_response *r = held_head(up);
     struct http_out o;
     struct slice head;
 
@@ -335,7 +336,7 @@ void relay_commit(struct xchg *x, struct upstream *up)
         struct arena scratch;
 
         gate_scratch(&scratch);
-        llm_plain_usage(x->surface, upstream_body(up), &scratch, &x->usage, x->stop_reason);
+        llm_plain_usage(x->surface, held_body(up), &scratch, &x->usage, x->stop_reason);
     }
     http_out_init(&o, head_text, sizeof head_text);
     http_out_status(&o, r->status);
@@ -430,7 +431,7 @@ void relay_pump(struct xchg *x)
             return;
         }
     }
-    io = upstream_take(up, &f);
+    io = held_take(up, &f);
     if (io == IO_PARKED)
         return;
     if (io == IO_FAILED) {

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "gate/headers.h"
+#include "gate/held.h"
+#include "gate/judge.h"
 #include "gate/rewrite.h"
 #include "http/write.h"
 #include "net/idle.h"
@@ -15,87 +17,12 @@
 enum {
     ERROR_BODY_GRACE_MS = 2000, /* a stalling error body: act on the status alone after that (F-078) */
     LET_END_MS = 1000,          /* for the framing's end behind a stream's last event */
-    SNIFF_MIN = 6,              /* "event:" */
-    READ_ROOM = 4096,           /* least room behind held bytes for the next read */
     HEAD_OUT_MAX = HTTP_HEAD_MAX + 8192,
 };
 
 static void on_news(struct conn *c, unsigned events);
 static void on_dialled(void *owner, int fd, const struct addr *peer, struct fault f);
 static void on_timer(struct timer *t);
-
-/* The only writer of the state. */
-static void enter(struct upstream *up, enum up_state to);
-
-/* ---- Held bytes ---- */
-
-static char *region(const struct upstream *up, size_t *len)
-{
-    *len = up->view ? up->view_len : up->held.len;
-    return up->view ? up->view : up->held.p;
-}
-
-struct slice upstream_body(const struct upstream *up)
-{
-    size_t len;
-    char *p = region(up, &len);
-
-    return slice_make(p + up->head_len, len - up->head_len);
-}
-
-static void forget_parsed(struct upstream *up)
-{
-    if (gate.parsed_for == up)
-        gate.parsed_for = NULL;
-}
-
-bool upstream_retain(struct upstream *up)
-{
-    if (!up->view)
-        return true;
-    forget_parsed(up); /* the bytes move */
-    if (up->view_len && !block_add(&up->held, up->view, up->view_len))
-        return false;
-    up->view = NULL;
-    up->view_len = 0;
-    return true;
-}
-
-void upstream_consume(struct upstream *up, size_t n)
-{
-    size_t len, gone = up->head_len + n;
-    char *p = region(up, &len);
-
-    must(gone <= len);
-    forget_parsed(up);
-    up->head_len = 0;
-    up->scanned = up->scanned > n ? up->scanned - n : 0;
-    up->event_at = up->event_at > n ? up->event_at - n : 0;
-    up->scan_at = up->scan_at > n ? up->scan_at - n : 0;
-    if (up->view) {
-        up->view += gone;
-        up->view_len -= gone;
-    } else if (gone == len) {
-        block_drop(&up->held);
-    } else {
-        memmove(p, p + gone, len - gone);
-        up->held.len -= gone;
-    }
-}
-
-const struct http_response *upstream_head(struct upstream *up)
-{
-    size_t len, seen = 0;
-    char *p;
-    struct http_bad bad;
-
-    if (gate.parsed_for != up) {
-        p = region(up, &len);
-        must(http_response_parse(&gate.response, p, up->head_len, &seen, false, &bad) == PARSE_DONE);
-        gate.parsed_for = up;
-    }
-    return &gate.response;
-}
 
 /* ---- The end of an attempt ---- */
 
@@ -107,21 +34,21 @@ static void close_conn(struct upstream *up)
         conn_drop(&up->conn);
 }
 
-static void fail_full(struct upstream *up, struct up_result result)
+void upstream_end(struct upstream *up, struct up_result result)
 {
     if (up->dial) {
         dial_cancel(up->dial);
         up->dial = NULL;
     }
     timer_disarm(&up->timer);
-    if (result.answered && !upstream_retain(up))
+    if (result.answered && !held_retain(up))
         result.answered = false;
     up->result = result;
     close_conn(up);
-    enter(up, UP_FAILED);
+    upstream_enter(up, UP_FAILED);
 }
 
-static void fail(struct upstream *up, enum outcome outcome, struct fault f)
+void upstream_fail(struct upstream *up, enum outcome outcome, struct fault f)
 {
     struct up_result r = {.outcome = outcome, .status = 0, .fault = f, .retry_after_ms = -1};
 
@@ -129,11 +56,11 @@ static void fail(struct upstream *up, enum outcome outcome, struct fault f)
     if (f.kind == FAULT_LOCAL || f.kind == FAULT_NO_MEMORY)
         r.outcome = OUTCOME_LOCAL;
     up->poolable = false;
-    fail_full(up, r);
+    upstream_end(up, r);
 }
 
 /* An answer came, but it can't be used. */
-static void fail_unusable(struct upstream *up, enum fault_kind kind, const char *what)
+void upstream_unusable(struct upstream *up, enum fault_kind kind, const char *what)
 {
     struct up_result r = {.outcome = OUTCOME_UPSTREAM_ERROR,
                           .status = up->status,
@@ -141,7 +68,7 @@ static void fail_unusable(struct upstream *up, enum fault_kind kind, const char 
                           .retry_after_ms = -1};
 
     up->poolable = up->poolable && up->body_done && kind == FAULT_NONE;
-    fail_full(up, r);
+    upstream_end(up, r);
 }
 
 void upstream_drop(struct upstream **slot)
@@ -154,7 +81,7 @@ void upstream_drop(struct upstream **slot)
     if (up->dial)
         dial_cancel(up->dial);
     timer_disarm(&up->timer);
-    forget_parsed(up);
+    held_forget_parsed(up);
     close_conn(up);
     block_drop(&up->held);
     pool_give(gate.up_pool, up);
@@ -220,7 +147,7 @@ static const uint16_t edges[UP_STATE_COUNT] = {
 #undef TO
 };
 
-static void enter(struct upstream *up, enum up_state to)
+void upstream_enter(struct upstream *up, enum up_state to)
 {
     must(edges[up->state] & (1u << to));
     up->state = to;
@@ -230,7 +157,7 @@ static void enter(struct upstream *up, enum up_state to)
 
 void upstream_flow(struct upstream *up)
 {
-    enter(up, UP_FLOW);
+    upstream_enter(up, UP_FLOW);
 }
 
 static void ending_over(struct upstream *up)
@@ -250,8 +177,6 @@ static void on_timer(struct timer *t)
     xchg_run(up->x, NEWS_UPSTREAM);
 }
 
-static void judge_error(struct upstream *up);
-
 /* A phase timer went off. */
 static void time_out(struct upstream *up)
 {
@@ -263,7 +188,7 @@ static void time_out(struct upstream *up)
     case UP_DIAL:
     case UP_HANDSHAKE:
         if (t->connect_timeout_ms && now >= up->started_ms + t->connect_timeout_ms) {
-            fail(up, OUTCOME_TIMEOUT, fault_make(FAULT_TIMEOUT, 0, up->state == UP_DIAL ? "no connection within connectTimeout"
+            upstream_fail(up, OUTCOME_TIMEOUT, fault_make(FAULT_TIMEOUT, 0, up->state == UP_DIAL ? "no connection within connectTimeout"
                                                                                         : "no TLS handshake within connectTimeout"));
             return;
         }
@@ -283,7 +208,7 @@ static void time_out(struct upstream *up)
         return;
     }
     if (t->per_request_timeout_ms && now >= up->started_ms + t->per_request_timeout_ms) {
-        fail(up, OUTCOME_TIMEOUT,
+        upstream_fail(up, OUTCOME_TIMEOUT,
              fault_make(FAULT_TIMEOUT, 0, up->state == UP_HOLD ? "the answer was not complete within perRequestTimeout"
                                                                : "no answer within perRequestTimeout"));
         return;
@@ -291,7 +216,7 @@ static void time_out(struct upstream *up)
     if (up->first_token_due_ms && now >= up->first_token_due_ms) {
         up->first_token_due_ms = 0; /* on the last attempt it does not apply */
         if (attempts_left(&up->x->attempts, up->x->world->health, now)) {
-            fail(up, OUTCOME_TIMEOUT, fault_make(FAULT_TIMEOUT, 0, "no content within firstTokenTimeout"));
+            upstream_fail(up, OUTCOME_TIMEOUT, fault_make(FAULT_TIMEOUT, 0, "no content within firstTokenTimeout"));
             return;
         }
     }
@@ -305,7 +230,7 @@ static void dial(struct upstream *up)
     const struct provider *p = up->attempt->key->provider;
     struct dial *d;
 
-    enter(up, UP_DIAL);
+    upstream_enter(up, UP_DIAL);
     d = dial_start(p->base.host, p->base.port, p->sim, on_dialled, up);
     if (up->state == UP_DIAL)
         up->dial = d;
@@ -329,18 +254,18 @@ static void on_dialled(void *owner, int fd, const struct addr *peer, struct faul
         return;
     }
     if (fd == -1) {
-        fail(up, OUTCOME_UNREACHABLE, f);
+        upstream_fail(up, OUTCOME_UNREACHABLE, f);
     } else if (p->base.https && !up->x->world->trust) {
         sys_close(fd);
-        fail(up, OUTCOME_UNREACHABLE, fault_make(FAULT_TLS, 0, "no trust anchors are loaded: set upstream.caFile"));
+        upstream_fail(up, OUTCOME_UNREACHABLE, fault_make(FAULT_TLS, 0, "no trust anchors are loaded: set upstream.caFile"));
     } else if (p->base.https &&
                !(tls = tls_open_client(up->x->world->trust, p->base.host, p->base.port, up->pool_key, &f))) {
         sys_close(fd);
-        fail(up, OUTCOME_UNREACHABLE, f);
+        upstream_fail(up, OUTCOME_UNREACHABLE, f);
     } else if (!(up->conn = conn_open(fd, tls, on_news, up))) {
-        fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "no connection slot left"));
+        upstream_fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "no connection slot left"));
     } else {
-        enter(up, UP_HANDSHAKE);
+        upstream_enter(up, UP_HANDSHAKE);
     }
     xchg_run(up->x, NEWS_UPSTREAM);
 }
@@ -427,7 +352,7 @@ static bool send_request(struct upstream *up)
     int from = 0;
 
     if (n < 0) {
-        fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the request can't be written: a value holds bytes a header may not"));
+        upstream_fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the request can't be written: a value holds bytes a header may not"));
         return true;
     }
     for (; from < n && skip >= piece[from].n; from++)
@@ -450,10 +375,10 @@ static bool send_request(struct upstream *up)
         io = conn_flush(up->conn, &f);
         if (io == IO_DONE) {
             if (!conn_want(up->conn, true, false)) {
-                fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+                upstream_fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
                 return true;
             }
-            enter(up, UP_HEAD);
+            upstream_enter(up, UP_HEAD);
             return true;
         }
     }
@@ -461,7 +386,7 @@ static bool send_request(struct upstream *up)
         if (up->events & (SYS_IN | SYS_GONE))
             return take_answer(up); /* an early answer, or the end */
         if (!conn_want(up->conn, true, true))
-            fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+            upstream_fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
         return up->state == UP_FAILED;
     }
     /* Writing failed: the peer may have answered before it closed (RFC 9112 9.5). */
@@ -479,13 +404,13 @@ static bool ended(struct upstream *up, struct fault f)
     case UP_SEND:
     case UP_HEAD:
         if (!retry_fresh(up))
-            fail(up, OUTCOME_UNREACHABLE, f);
+            upstream_fail(up, OUTCOME_UNREACHABLE, f);
         return true;
     case UP_ERROR:
         judge_error(up);
         return true;
     case UP_HOLD:
-        fail_unusable(up, FAULT_CLOSED, "the answer was cut short");
+        upstream_unusable(up, FAULT_CLOSED, "the answer was cut short");
         return true;
     case UP_OFF:
     case UP_DIAL:
@@ -497,348 +422,6 @@ static bool ended(struct upstream *up, struct fault f)
         break;
     }
     return false;
-}
-
-/* Decodes n fresh bytes behind the region's len bytes; they stand there undecoded. */
-static enum io decode(struct upstream *up, size_t n, struct fault *f)
-{
-    size_t len, used, out;
-    char *p = region(up, &len);
-    enum parse parse;
-
-    if (up->body_done) {
-        if (n)
-            up->poolable = false; /* bytes behind a complete answer belong to nobody */
-        return IO_DONE;
-    }
-    parse = http_body_decode(&up->body, p + len, n, &used, &out);
-    if (up->view)
-        up->view_len += out;
-    else
-        up->held.len += out;
-    if (parse == PARSE_DONE) {
-        up->body_done = true;
-        if (used < n)
-            up->poolable = false;
-    } else if (parse == PARSE_BAD) {
-        up->poolable = false;
-        *f = fault_make(FAULT_PROTOCOL, 0, up->body.why);
-        return IO_FAILED;
-    }
-    return IO_DONE;
-}
-
-/* One read to where the region grows. *got fresh bytes stand behind its len. */
-static enum io read_once(struct upstream *up, size_t *got, struct fault *f)
-{
-    char *to;
-    size_t cap = READ_MAX;
-    enum io io;
-
-    *got = 0;
-    if (!(up->events & (SYS_IN | SYS_GONE)))
-        return IO_PARKED;
-    if (!upstream_retain(up)) { /* a second read in one wake-up: the scratch is about to be written again */
-        *f = fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent");
-        return IO_FAILED;
-    }
-    if (up->held.len) {
-        if (!block_room(&up->held, READ_ROOM)) {
-            *f = fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent");
-            return IO_FAILED;
-        }
-        forget_parsed(up); /* the block may have moved */
-        to = up->held.p + up->held.len;
-        cap = up->held.cap - up->held.len;
-        cap = cap < READ_MAX ? cap : READ_MAX;
-    } else {
-        up->view = to = loop_scratch();
-        up->view_len = 0;
-    }
-    io = conn_read(up->conn, to, cap, got, f);
-    up->events &= ~(unsigned)SYS_IN;
-    if (io == IO_DONE && *got == 0) {
-        *f = fault_make(FAULT_CLOSED, 0, "the provider closed the connection");
-        io = IO_FAILED;
-    }
-    if (io == IO_DONE && (up->events & SYS_GONE))
-        up->events |= SYS_IN; /* the end is still to be read */
-    if (io != IO_DONE && up->view && !up->view_len)
-        up->view = NULL;
-    if (io == IO_DONE)
-        up->answered_byte = true;
-    return io;
-}
-
-enum io upstream_take(struct upstream *up, struct fault *f)
-{
-    size_t got;
-    enum io io;
-
-    if (up->body_done)
-        return IO_DONE;
-    io = read_once(up, &got, f);
-    if (io == IO_DONE)
-        return decode(up, got, f);
-    if (io == IO_FAILED && f->kind == FAULT_CLOSED && f->sys == 0 && http_body_may_end(&up->body)) {
-        up->body_done = true;
-        up->poolable = false;
-        return IO_DONE;
-    }
-    return io;
-}
-
-/* The chunk that only weir asked for: usage behind the finish reason, with no choices. Others carry usage on a chunk of their own anyway. */
-static bool usage_only(struct slice raw)
-{
-    return slice_find(raw, SLICE("\"usage\"")) >= 0 &&
-           (slice_find(raw, SLICE("\"choices\":[]")) >= 0 || slice_find(raw, SLICE("\"choices\": []")) >= 0);
-}
-
-/* Takes the event that ends at scan_at out of the body. */
-static void cut_event(struct upstream *up)
-{
-    size_t len;
-    char *body = region(up, &len) + up->head_len;
-
-    len -= up->head_len;
-    memmove(body + up->event_at, body + up->scan_at, len - up->scan_at);
-    if (up->view)
-        up->view_len -= up->scan_at - up->event_at;
-    else
-        up->held.len -= up->scan_at - up->event_at;
-    up->scanned = up->scan_at = up->event_at;
-}
-
-enum up_scan upstream_scan(struct upstream *up, bool committed, struct slice *error)
-{
-    struct slice body = upstream_body(up);
-    struct arena scratch;
-
-    while (up->scan_at < body.n) {
-        size_t n = sse_scan_event(&up->scan, body.p + up->scan_at, body.n - up->scan_at);
-        struct slice raw;
-        unsigned sign;
-
-        if (n == 0) {
-            up->scan_at = body.n;
-            break;
-        }
-        up->scan_at += n;
-        up->event_at = up->scanned;
-        raw = slice_make(body.p + up->scanned, up->scan_at - up->scanned);
-        up->scanned = up->scan_at;
-        gate_scratch(&scratch);
-        if (up->tail_flowed) /* its beginning is with the client already: what stands here is the rest */
-            sign = llm_stream_piece(&up->llm, raw, true, &scratch);
-        else
-            sign = llm_stream_event(&up->llm, raw, committed, &scratch, error);
-        up->tail_flowed = false;
-        if (up->x->usage_options.n && (up->llm.seen & LLM_FINISH) && usage_only(raw)) {
-            cut_event(up);
-            body = upstream_body(up);
-            continue;
-        }
-        if (sign & LLM_ERROR)
-            return UP_SCAN_ERROR;
-        if ((sign & LLM_BROKEN) && !committed)
-            return UP_SCAN_ERROR; /* *error is empty: not an error object, but nothing to build on */
-        if ((sign & LLM_END) && slice_find(raw, SLICE("[DONE]")) >= 0)
-            return UP_SCAN_LAST;
-        if (!committed && (sign & (LLM_CONTENT | LLM_FINISH)))
-            return UP_SCAN_COMMIT;
-    }
-    return UP_SCAN_MORE;
-}
-
-/* ---- Judging ---- */
-
-static void verdict_to_result(struct upstream *up, const struct llm_verdict *v, bool answered)
-{
-    struct up_result r = {.outcome = v->outcome,
-                          .status = v->status,
-                          .fault = {0},
-                          .retry_after_ms = v->retry_after_ms,
-                          .answered = answered};
-
-    fail_full(up, r);
-}
-
-static void judge_error(struct upstream *up)
-{
-    struct llm_verdict v;
-    struct arena scratch;
-
-    if (!up->body_done)
-        up->poolable = false;
-    gate_scratch(&scratch);
-    llm_classify(&v, up->attempt->key->provider->dialect, up->x->surface, upstream_head(up), upstream_body(up),
-                 clock_wall_ms() / 1000, &scratch);
-    verdict_to_result(up, &v, true);
-}
-
-/* Makes the error object of a stream's event the body of the held answer, in case it is what the client must get. False: no memory. */
-static bool keep_event(struct upstream *up, struct slice error)
-{
-    bool inside;
-
-    if (!upstream_retain(up))
-        return false;
-    inside = error.p >= up->held.p && error.p < up->held.p + up->held.cap;
-    up->held.len = up->head_len;
-    forget_parsed(up);
-    if (!inside)
-        return block_add(&up->held, error.p, error.n);
-    memmove(up->held.p + up->head_len, error.p, error.n);
-    up->held.len += error.n;
-    return true;
-}
-
-static void judge_event(struct upstream *up, struct slice error)
-{
-    struct llm_verdict v;
-    struct arena scratch;
-
-    if (!error.n) {
-        fail_unusable(up, FAULT_PROTOCOL, "the stream begins with an event that is not JSON");
-        return;
-    }
-    up->poolable = false;
-    /* The scratch arena holds the error's text: judged in the upper half of it. */
-    gate_scratch_more(&scratch);
-    llm_classify_event(&v, up->attempt->key->provider->dialect, up->x->surface, upstream_head(up), error,
-                       clock_wall_ms() / 1000, &scratch);
-    verdict_to_result(up, &v, keep_event(up, error));
-}
-
-static bool json_surface(enum surface s)
-{
-    return s != SURFACE_SPEECH;
-}
-
-static void judge_plain(struct upstream *up)
-{
-    const struct http_response *head = upstream_head(up);
-    struct slice body = upstream_body(up);
-    struct llm_verdict v;
-    struct arena scratch;
-
-    if (slice_trim(body).n == 0) {
-        fail_unusable(up, FAULT_NONE, "the answer is empty");
-        return;
-    }
-    if (up->body_done && up->body.framing == HTTP_UNTIL_CLOSE && json_surface(up->x->surface) &&
-        !json_valid(slice_trim(body), NULL, NULL)) {
-        fail_unusable(up, FAULT_CLOSED, "the answer was cut short");
-        return;
-    }
-    gate_scratch(&scratch);
-    llm_classify(&v, up->attempt->key->provider->dialect, up->x->surface, head, body, clock_wall_ms() / 1000, &scratch);
-    if (v.outcome == OUTCOME_OK) {
-        enter(up, UP_READY);
-        return;
-    }
-    verdict_to_result(up, &v, true);
-}
-
-/* Whether the held start of a stream looks like one at all; asked when 64 KiB hold no content event. */
-static bool looks_like_sse(struct slice body)
-{
-    body = slice_trim(body);
-    return slice_starts(body, SLICE("data:")) || slice_starts(body, SLICE("event:")) || slice_starts(body, SLICE(":")) ||
-           slice_starts(body, SLICE("id:")) || slice_starts(body, SLICE("retry:"));
-}
-
-static void judge_stream(struct upstream *up)
-{
-    struct slice error = {0}, body;
-
-    switch (upstream_scan(up, false, &error)) {
-    case UP_SCAN_COMMIT:
-        enter(up, UP_READY);
-        return;
-    case UP_SCAN_ERROR:
-        judge_event(up, error);
-        return;
-    case UP_SCAN_LAST:
-        fail_unusable(up, FAULT_PROTOCOL, "the stream ended before any content");
-        return;
-    case UP_SCAN_MORE:
-        break;
-    }
-    body = upstream_body(up);
-    if (up->body_done)
-        fail_unusable(up, FAULT_CLOSED, "the stream ended before any content");
-    else if (body.n >= HOLD_MAX && looks_like_sse(body))
-        enter(up, UP_READY);
-    else if (body.n >= HOLD_MAX)
-        fail_unusable(up, FAULT_TOO_LARGE, "64 KiB came without an event");
-}
-
-/* Looks at what is held. True: the state changed. */
-static bool judge(struct upstream *up)
-{
-    enum up_state before = up->state;
-    size_t n = upstream_body(up).n;
-
-    if (up->state == UP_ERROR) {
-        if (up->body_done || n >= ERROR_BODY_MAX)
-            judge_error(up);
-    } else if (up->state == UP_HOLD && up->sniff && n) {
-        /* A stream was asked for and the type does not say whether this is one (F-104, and JSON types on streams). */
-        if (slice_trim(upstream_body(up)).n < SNIFF_MIN && !up->body_done)
-            return false;
-        up->sniff = false;
-        up->streaming = looks_like_sse(upstream_body(up));
-        return judge(up);
-    } else if (up->state == UP_HOLD && up->streaming) {
-        judge_stream(up);
-    } else if (up->state == UP_HOLD) {
-        if (up->body_done || n >= PLAIN_HOLD_MAX)
-            judge_plain(up);
-    }
-    return up->state != before;
-}
-
-static bool is_json_stream_surface(enum surface s)
-{
-    return s == SURFACE_CHAT || s == SURFACE_RESPONSES || s == SURFACE_MESSAGES || s == SURFACE_COMPLETIONS;
-}
-
-/* The final head is here: what kind of answer is it? */
-static void begin_answer(struct upstream *up, const struct http_response *r)
-{
-    struct slice type = http_response_get(r, HTTP_CONTENT_TYPE), coding = http_response_get(r, HTTP_CONTENT_ENCODING);
-
-    up->status = r->status;
-    up->poolable = r->keep_alive && up->sent_all;
-    http_body_init(&up->body, r->framing, r->length);
-    up->body_done = r->framing == HTTP_NO_BODY || (r->framing == HTTP_LENGTH && r->length == 0);
-    if (!up->sent_all && !conn_want(up->conn, true, false)) { /* an early answer: the rest of the request is not sent (RFC 9112 9.5) */
-        fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
-        return;
-    }
-    if (r->status >= 400) {
-        enter(up, UP_ERROR);
-    } else if (r->status >= 300) {
-        fail_unusable(up, FAULT_PROTOCOL, "the provider redirects; redirects are never followed");
-    } else if (r->status != 200 && r->status != 201 && r->status != 202 && r->status != 203) {
-        fail_unusable(up, FAULT_PROTOCOL, "a success status without an answer");
-    } else if (coding.n && !slice_eq_nocase(coding, SLICE("identity"))) {
-        fail_unusable(up, FAULT_PROTOCOL, "the answer is compressed although identity was asked for");
-    } else if (json_surface(up->x->surface) && slice_starts_nocase(type, SLICE("text/html"))) {
-        fail_unusable(up, FAULT_PROTOCOL, "the answer is an HTML page");
-    } else {
-        up->streaming = slice_starts_nocase(type, SLICE("text/event-stream"));
-        up->sniff = !up->streaming && up->x->wants_stream && is_json_stream_surface(up->x->surface);
-        if (up->streaming && !up->x->wants_stream && is_json_stream_surface(up->x->surface)) {
-            fail_unusable(up, FAULT_PROTOCOL, "an event stream came although none was asked for");
-            return;
-        }
-        sse_scan_init(&up->scan);
-        llm_stream_init(&up->llm, up->x->surface, up->attempt->key->provider->dialect);
-        enter(up, UP_HOLD);
-    }
 }
 
 /* Parses the head in the region; n fresh bytes stand behind it. True: the state changed. */
@@ -855,19 +438,19 @@ static bool take_head(struct upstream *up, size_t fresh)
         else
             up->held.len += fresh;
         fresh = 0;
-        p = region(up, &len);
+        p = held_region(up, &len);
         gate.parsed_for = up;
         parse = http_response_parse(&gate.response, p, len, &up->head_seen, false, &bad);
         if (parse == PARSE_MORE)
             return false;
         if (parse == PARSE_BAD) {
-            fail(up, OUTCOME_UPSTREAM_ERROR, fault_make(FAULT_PROTOCOL, 0, bad.why));
+            upstream_fail(up, OUTCOME_UPSTREAM_ERROR, fault_make(FAULT_PROTOCOL, 0, bad.why));
             return true;
         }
         if (gate.response.status >= 200)
             break;
         if (gate.response.status == 101 || ++up->interim > HTTP_INTERIM_MAX) {
-            fail(up, OUTCOME_UPSTREAM_ERROR,
+            upstream_fail(up, OUTCOME_UPSTREAM_ERROR,
                  fault_make(FAULT_PROTOCOL, 0, gate.response.status == 101 ? "the provider switched protocols unasked"
                                                                            : "too many interim responses"));
             return true;
@@ -884,16 +467,16 @@ static bool take_head(struct upstream *up, size_t fresh)
         struct fault f;
         size_t len, body;
 
-        (void)region(up, &len);
+        (void)held_region(up, &len);
         up->head_len = gate.response.head_len;
         body = len - up->head_len;
         if (up->view)
             up->view_len = up->head_len;
         else
             up->held.len = up->head_len;
-        begin_answer(up, &gate.response);
-        if (up->state != UP_FAILED && decode(up, body, &f) == IO_FAILED)
-            fail_unusable(up, f.kind, f.what);
+        judge_head(up, &gate.response);
+        if (up->state != UP_FAILED && held_decode(up, body, &f) == IO_FAILED)
+            upstream_unusable(up, f.kind, f.what);
         if (up->state == UP_ERROR || up->state == UP_HOLD)
             (void)judge(up);
         return true;
@@ -908,22 +491,22 @@ static bool take_answer(struct upstream *up)
     enum io io;
 
     if (up->state == UP_SEND || up->state == UP_HEAD) {
-        io = read_once(up, &got, &f);
+        io = held_read(up, &got, &f);
         if (io == IO_DONE)
             return take_head(up, got);
     } else {
-        io = upstream_take(up, &f);
+        io = held_take(up, &f);
         if (io == IO_DONE)
             return judge(up);
     }
     if (io == IO_PARKED)
         return false;
     if (f.kind == FAULT_NO_MEMORY && up->state == UP_HOLD) {
-        enter(up, UP_READY); /* no room to hold on: better committed early than failed */
+        upstream_enter(up, UP_READY); /* no room to hold on: better committed early than failed */
         return true;
     }
     if (f.kind == FAULT_PROTOCOL && up->state != UP_ERROR) {
-        fail_unusable(up, f.kind, f.what);
+        upstream_unusable(up, f.kind, f.what);
         return true;
     }
     return ended(up, f);
@@ -945,7 +528,7 @@ static bool step(struct upstream *up)
     case UP_HANDSHAKE:
         switch (conn_handshake(up->conn, &f)) {
         case IO_DONE:
-            enter(up, UP_SEND);
+            upstream_enter(up, UP_SEND);
             return true;
         case IO_PARKED:
             if (conn_want(up->conn, true, false))
@@ -955,7 +538,7 @@ static bool step(struct upstream *up)
         case IO_FAILED:
             break;
         }
-        fail(up, OUTCOME_UNREACHABLE, f);
+        upstream_fail(up, OUTCOME_UNREACHABLE, f);
         return true;
     case UP_SEND:
         return send_request(up);
@@ -964,11 +547,11 @@ static bool step(struct upstream *up)
     case UP_HOLD:
         return take_answer(up);
     case UP_ENDING:
-        if (upstream_take(up, &f) == IO_PARKED)
+        if (held_take(up, &f) == IO_PARKED)
             return false;
-        if (!up->body_done && upstream_body(up).n) {
+        if (!up->body_done && held_body(up).n) {
             up->poolable = false; /* events behind [DONE]: nobody waits for them */
-            upstream_consume(up, upstream_body(up).n);
+            held_consume(up, held_body(up).n);
         }
         up->view = NULL;
         if (up->body_done || f.kind != FAULT_NONE || !up->poolable)
@@ -988,11 +571,11 @@ void upstream_poll(struct upstream *up)
         ;
     if (ending)
         return; /* may be gone */
-    if (up->state != UP_READY && up->state != UP_FAILED && !upstream_retain(up)) {
+    if (up->state != UP_READY && up->state != UP_FAILED && !held_retain(up)) {
         if (up->state == UP_HOLD)
-            enter(up, UP_READY);
+            upstream_enter(up, UP_READY);
         else
-            fail(up, OUTCOME_LOCAL, fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent"));
+            upstream_fail(up, OUTCOME_LOCAL, fault_make(FAULT_NO_MEMORY, 0, "the memory budget is spent"));
     }
 }
 
@@ -1015,7 +598,7 @@ bool upstream_start(struct xchg *x, int place, struct attempt *a)
     if (up->conn) {
         conn_hand_over(up->conn, on_news, up);
         up->reused = true;
-        enter(up, UP_SEND);
+        upstream_enter(up, UP_SEND);
     } else {
         dial(up);
     }
@@ -1027,7 +610,7 @@ void upstream_let_end(struct upstream **slot)
     struct upstream *up = *slot;
 
     *slot = NULL;
-    upstream_consume(up, upstream_body(up).n);
+    held_consume(up, held_body(up).n);
     up->view = NULL;
     block_drop(&up->held);
     if (up->body_done || !up->conn || !conn_want(up->conn, true, false)) {
@@ -1035,6 +618,6 @@ void upstream_let_end(struct upstream **slot)
         return;
     }
     up->x = NULL;
-    enter(up, UP_ENDING);
+    upstream_enter(up, UP_ENDING);
     timer_arm(&up->timer, clock_ms() + LET_END_MS);
 }

@@ -192,14 +192,14 @@ AVX2 static inline uint64_t avx2_hits(const char *p, const char *letter)
 
 static void sse2_mark(uint64_t *hits, size_t n, const char *p, const char *last, const char *letter)
 {
-    for (size_t i = 0; i < n; i++, p += BLOCK)
-        hits[i] = sse2_hits(p < last ? p : last, letter);
+    for (size_t i = 0; i < n; i++)
+        hits[i] = sse2_hits(p + i * BLOCK < last ? p + i * BLOCK : last, letter);
 }
 
 AVX2 static void avx2_mark(uint64_t *hits, size_t n, const char *p, const char *last, const char *letter)
 {
-    for (size_t i = 0; i < n; i++, p += BLOCK)
-        hits[i] = avx2_hits(p < last ? p : last, letter);
+    for (size_t i = 0; i < n; i++)
+        hits[i] = avx2_hits(p + i * BLOCK < last ? p + i * BLOCK : last, letter);
 }
 
 static mark_fn mark;
@@ -221,18 +221,21 @@ static bool search(enum surface surface, const char *p, const char *end, struct 
         return search_bytewise(surface, p, end, out);
     if (!mark)
         (void)peek_wide(true);
-    while (p < end - 1) {
-        size_t n = (size_t)(end - 1 - p + BLOCK - 1) / BLOCK;
+    for (size_t left = (size_t)(end - 1 - p), n; left > 0; left -= n) {
+        const char *from = end - 1 - left;
 
-        if (n > RUN)
-            n = RUN;
-        mark(hits, n, p, last, letters_of[surface]);
-        for (size_t i = 0; i < n; i++, p += BLOCK) {
-            const char *block = p < last ? p : last;
-            uint64_t left = hits[i] & UINT64_MAX << (p - block); /* what overlaps was seen */
+        n = left < RUN * BLOCK ? left : RUN * BLOCK;
+        mark(hits, (n + BLOCK - 1) / BLOCK, from, last, letters_of[surface]);
+        for (size_t i = 0; i * BLOCK < n; i++) {
+            const char *block = from + i * BLOCK;
+            uint64_t bits = hits[i];
 
-            for (; left; left &= left - 1)
-                if (hit_matters(block + __builtin_ctzll(left), end, out))
+            if (block > last) { /* what overlaps was seen */
+                bits &= UINT64_MAX << (block - last);
+                block = last;
+            }
+            for (; bits; bits &= bits - 1)
+                if (hit_matters(block + __builtin_ctzll(bits), end, out))
                     return true;
         }
     }

@@ -40,9 +40,9 @@ enum { ACT_PAUSE_MS = 2000, ACT_LONG_PAUSE_MS = 5000, ACT_PING_MS = 1000 };
 struct act {
     const char *id;
     const char *stream, *plain; /* programs */
-    unsigned status;            /* of ACT_REFUSE; 0: what the request's id says */
-    unsigned pace_ms;           /* between words */
-    unsigned words;             /* of a made-up text; 0: echo */
+    uint16_t status;            /* of ACT_REFUSE; 0: what the request's id says */
+    uint16_t pace_ms;           /* between words */
+    uint16_t words;             /* of a made-up text; 0: echo */
     bool tools;                 /* call the first tool */
     const char *retry_after;    /* or NULL */
     struct say_error error;     /* for the steps that say one */

@@ -7,6 +7,11 @@ counts = collections.Counter()
 left_out = collections.Counter()
 
 
+def note_skip(report):
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    left_out[reason.replace("Skipped: ", "")] += 1
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_logreport(report):
     if report.when == "call" and report.passed:
@@ -14,8 +19,15 @@ def pytest_runtest_logreport(report):
     elif report.failed:
         counts["failed"] += 1
     elif report.skipped:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        left_out[reason.replace("Skipped: ", "")] += 1
+        note_skip(report)
+
+
+def pytest_collectreport(report):
+    """A file that does not load is a failure; one that is skipped as a whole counts once."""
+    if report.failed:
+        counts["failed"] += 1
+    elif report.skipped:
+        note_skip(report)
 
 
 def pytest_unconfigure(config):
@@ -23,10 +35,11 @@ def pytest_unconfigure(config):
         return
     for reason, n in sorted(left_out.items()):
         print("left out: %d: %s" % (n, reason))
-    # A collection error runs nothing at all: that is a failure, not a pass of zero.
+    # Nothing counted and yet an error: that is a failure, not a pass of zero.
     if not counts and getattr(config, "weir_status", 0):
         counts["failed"] += 1
-    print("%d passed, %d failed" % (counts["passed"], counts["failed"]))
+    skipped = sum(left_out.values())
+    print("%d passed, %d failed%s" % (counts["passed"], counts["failed"], ", %d skipped" % skipped if skipped else ""))
 
 
 def pytest_sessionfinish(session, exitstatus):

@@ -143,8 +143,8 @@ def bench():
             yield weir, up
 
 
-def refused(w, statuses, name):
-    reply = w.reply(8)
+def refused(w, statuses, name, head=False):
+    reply = w.reply(8, head_request=head)
     assert reply.status in statuses, (name, reply)
     assert reply.whole or reply.end == "close", (name, reply)
     assert TOKEN.encode() not in reply.body
@@ -155,19 +155,20 @@ def refused(w, statuses, name):
 def test_request(bench, id, name, raw, statuses):
     weir, up = bench
     up.clear()
+    head = raw.startswith(b"HEAD ")
     with wire.Wire(weir.port) as w:
         w.send(raw + GOOD + GOOD)
-        refused(w, statuses, "two behind")
+        refused(w, statuses, "two behind", head)
     with wire.Wire(weir.port) as w:
         w.send(raw)
         w.sock.shutdown(1) if raw.endswith(b"\xff") else None
-        refused(w, statuses, "alone") if not_waiting(raw) else None
+        refused(w, statuses, "alone", head) if not_waiting(raw) else None
     assert not up.requests, "something reached the upstream: %r" % up.requests[0].raw_head
     with wire.Wire(weir.port) as w:
         w.send(GOOD)
         assert w.reply().status == 200
         w.send(raw + GOOD)
-        refused(w, statuses, "after a good one")
+        refused(w, statuses, "after a good one", head)
     assert len(up.requests) == 1
     if len(raw) < 2500:
         with wire.Wire(weir.port) as w:
@@ -175,7 +176,7 @@ def test_request(bench, id, name, raw, statuses):
                 if not w.send(raw[i:i + 1]):
                     break
             w.send(GOOD)
-            refused(w, statuses, "byte by byte")
+            refused(w, statuses, "byte by byte", head)
         assert len(up.requests) == 1
 
 

@@ -12,6 +12,7 @@ import fake
 import faults
 import wire
 from dialects import Chat, TEXT
+from later import later
 from weir import BINARY, TOKEN, Weir, config, provider
 
 STREAM = b"".join(dialects.stream_of(Chat))
@@ -94,8 +95,8 @@ def test_l40_idle_connections_make_room(start):
     """All slots taken by idle keep-alive connections: a new client is served, the oldest idle one goes."""
     weir, up = start(limits={"maxConnections": 16})
     idle = []
-    for _ in range(16):
-        w = wire.Wire(weir.port)
+    for i in range(16):
+        w = wire.Wire(weir.port, source="127.0.1.%d" % (i + 1))  # no address takes more than its share
         w.send(raw())
         assert w.reply().status == 200
         idle.append(w)
@@ -251,6 +252,7 @@ def test_l44_half_close(start):
 
 def test_l23_l24_reload(start):
     """SIGHUP: a bad config is refused whole and the old one serves on; a good one takes effect for the next request."""
+    later("reload")
     weir, up = start()
     good = json.loads(weir.config_path.read_text())
     weir.config_path.write_text('{"listen": "127.0.0.1:0", "nonsense": tru')

@@ -8,6 +8,7 @@ import pytest
 
 import dialects
 import fake
+from later import translates
 from weir import ROOT, TOKEN, Weir, config, provider
 
 HERE = pathlib.Path(__file__).parent / "node"
@@ -28,7 +29,13 @@ def bench():
             yield weir, up
 
 
-@pytest.mark.parametrize("script,least", [("openai", 17), ("anthropic", 14), ("vercel", 44)])
+def surface_of(script, check):
+    if script == "anthropic" or check.startswith("anthropic "):
+        return "messages"
+    return "responses" if "responses " in check else "chat-completions"
+
+
+@pytest.mark.parametrize("script,least", [("openai", 22), ("anthropic", 17), ("vercel", 60)])
 def test_script(bench, script, least, subtests):
     """The script is read from stdin with the installed project as working folder, which is where its imports resolve."""
     weir, up = bench
@@ -39,6 +46,7 @@ def test_script(bench, script, least, subtests):
     assert len(lines) >= least, "%d checks ran\n%s" % (len(lines), run.stderr.decode()[-2000:])
     for line in lines:
         with subtests.test(msg=line["name"]):
+            translates(line["name"].rpartition(" ")[2], surface_of(script, line["name"]))
             assert line["ok"], line["why"]
     for conn in {r.conn for r in up.requests if r.model == "slow"}:
         assert up.wait(lambda u: conn.gone, 2), "an aborted stream is still open upstream"

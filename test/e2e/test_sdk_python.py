@@ -9,6 +9,7 @@ import pytest
 import dialects
 import fake
 from dialects import TEXT, TOOL, TOOL_NAME
+from later import translates
 from weir import TOKEN, Weir, config, provider
 
 warnings.filterwarnings("ignore")
@@ -66,6 +67,7 @@ CHAT_PROVIDERS = ["all", "openai", "chat-only", "messages-only"]
 
 @pytest.mark.parametrize("who", CHAT_PROVIDERS)
 def test_openai_chat(oai, who):
+    translates(who, "chat-completions")
     r = oai.chat.completions.create(model=who + ":text", messages=SAY)
     assert r.choices[0].message.content == TEXT and r.choices[0].finish_reason == "stop"
     assert (r.usage.prompt_tokens, r.usage.completion_tokens) == dialects.USAGE
@@ -73,6 +75,7 @@ def test_openai_chat(oai, who):
 
 @pytest.mark.parametrize("who", CHAT_PROVIDERS)
 def test_openai_chat_stream(oai, who):
+    translates(who, "chat-completions")
     chunks = list(oai.chat.completions.create(model=who + ":text", messages=SAY, stream=True,
                                               stream_options={"include_usage": True}))
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == TEXT
@@ -83,6 +86,7 @@ def test_openai_chat_stream(oai, who):
 
 @pytest.mark.parametrize("who", CHAT_PROVIDERS)
 def test_openai_chat_tool(oai, who):
+    translates(who, "chat-completions")
     r = oai.chat.completions.create(model=who + ":tool", messages=SAY, tools=[OPENAI_TOOL])
     call = r.choices[0].message.tool_calls[0]
     assert r.choices[0].finish_reason == "tool_calls"
@@ -91,6 +95,7 @@ def test_openai_chat_tool(oai, who):
 
 @pytest.mark.parametrize("who", CHAT_PROVIDERS)
 def test_openai_chat_tool_stream(oai, who):
+    translates(who, "chat-completions")
     with oai.chat.completions.stream(model=who + ":tool", messages=SAY, tools=[OPENAI_TOOL]) as s:
         final = s.get_final_completion()
     call = final.choices[0].message.tool_calls[0]
@@ -191,6 +196,7 @@ RESPONSES_PROVIDERS = ["all", "openai", "chat-only", "messages-only"]
 
 @pytest.mark.parametrize("who", RESPONSES_PROVIDERS)
 def test_openai_responses(oai, who):
+    translates(who, "responses")
     r = oai.responses.create(model=who + ":text", input="hi")
     assert r.output_text == TEXT and r.status == "completed"
     assert (r.usage.input_tokens, r.usage.output_tokens) == dialects.USAGE
@@ -198,6 +204,7 @@ def test_openai_responses(oai, who):
 
 @pytest.mark.parametrize("who", RESPONSES_PROVIDERS)
 def test_openai_responses_stream(oai, who):
+    translates(who, "responses")
     with oai.responses.stream(model=who + ":text", input="hi") as s:
         text = "".join(e.delta for e in s if e.type == "response.output_text.delta")
         final = s.get_final_response()
@@ -207,6 +214,7 @@ def test_openai_responses_stream(oai, who):
 @pytest.mark.parametrize("who", RESPONSES_PROVIDERS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_openai_responses_tool(oai, who, stream):
+    translates(who, "responses")
     if stream:
         with oai.responses.stream(model=who + ":tool", input="hi", tools=[RESPONSES_TOOL]) as s:
             r = s.get_final_response()
@@ -262,6 +270,7 @@ CLAUDE_PROVIDERS = ["all", "anthropic", "messages-only", "chat-only"]
 
 @pytest.mark.parametrize("who", CLAUDE_PROVIDERS)
 def test_anthropic(ant, who):
+    translates(who, "messages")
     r = ant.messages.create(model=who + ":text", max_tokens=64, messages=SAY)
     assert r.content[0].text == TEXT and r.stop_reason == "end_turn"
     assert (r.usage.input_tokens, r.usage.output_tokens) == dialects.USAGE
@@ -269,6 +278,7 @@ def test_anthropic(ant, who):
 
 @pytest.mark.parametrize("who", CLAUDE_PROVIDERS)
 def test_anthropic_stream(ant, who):
+    translates(who, "messages")
     with ant.messages.stream(model=who + ":text", max_tokens=64, messages=SAY) as s:
         text = "".join(s.text_stream)
         final = s.get_final_message()
@@ -278,6 +288,7 @@ def test_anthropic_stream(ant, who):
 @pytest.mark.parametrize("who", CLAUDE_PROVIDERS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_anthropic_tool(ant, who, stream):
+    translates(who, "messages")
     if stream:
         with ant.messages.stream(model=who + ":tool", max_tokens=64, messages=SAY, tools=[CLAUDE_TOOL]) as s:
             r = s.get_final_message()
@@ -358,6 +369,7 @@ def langchain(kind, port, model):
 @pytest.mark.parametrize("who", ["chat-only", "messages-only"])
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
 def test_langchain(bench, kind, who):
+    translates(who, {"openai": "chat-completions", "anthropic": "messages"}[kind])
     llm = langchain(kind, bench[0].port, who + ":text")
     r = llm.invoke("hi")
     assert (r.content if isinstance(r.content, str) else "".join(b["text"] for b in r.content)) == TEXT
@@ -369,6 +381,7 @@ def test_langchain(bench, kind, who):
 @pytest.mark.parametrize("who", ["chat-only", "messages-only"])
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
 def test_langchain_tools(bench, kind, who):
+    translates(who, {"openai": "chat-completions", "anthropic": "messages"}[kind])
     llm = langchain(kind, bench[0].port, who + ":tool").bind_tools([OPENAI_TOOL])
     call = llm.invoke("hi").tool_calls[0]
     assert call["name"] == TOOL_NAME and call["args"] == TOOL

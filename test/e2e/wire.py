@@ -40,11 +40,13 @@ class Reply:
 class Wire:
     """One connection. Bytes are sent exactly as given."""
 
-    def __init__(self, port, host="127.0.0.1", tls=None, server_name=None, rcvbuf=None):
+    def __init__(self, port, host="127.0.0.1", tls=None, server_name=None, rcvbuf=None, source=None):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if source:
+            self.sock.bind((source, 0))
         self.sock.settimeout(10)
         self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -129,6 +129,7 @@ static void talk(const struct row *r, const char *body, const struct act *otherw
     EXPECT(a.complete);
     EXPECT(provider(1)->nrequests == 0 || provider_saw(1, 0, "authorization: Bearer key-1a\r\n"));
     EXPECT(!provider_saw(1, 0, "token-of-the-app"));
+    EXPECT_INT(provider(4)->nconns, 0); /* S-10: where a redirect points */
     EXPECT(!provider_saw(1, 0, "m2")); /* upstream never sees `models` */
     EXPECT_INT(flow_log_lines(), 1);
     no_secret_in(slice_make(c->peer.got.p, c->peer.got.n));

@@ -539,11 +539,12 @@ int sys_close(int fd)
     for (int i = 0; i < s->nwaiting; i++) { /* never accepted */
         struct sock *w = fake_sock(s->waiting[i]);
 
-        if (w->peer) {
+        if (w && w->peer) {
             w->peer->gate_rst = w->peer->gate_fin = true;
             w->peer->sock = NULL;
         }
-        sock_free(w);
+        if (w)
+            sock_free(w);
     }
     sock_free(s);
     fake.activity++;

@@ -303,6 +303,33 @@ static void bodies_beyond_the_memory(const void *row)
     EXPECT_INT(a.status, 200);
 }
 
+/* A client that sends on and on while it is being served: what waits is bounded, and it is not even read. */
+static void client_that_never_stops_sending(const void *row)
+{
+    static const struct act late[] = {READ, WAIT(5000), PLAIN(OK_BODY), AGAIN, END};
+    static char some[65536];
+    struct answer a;
+    struct client *c;
+
+    (void)row;
+    memset(some, '!', sizeof some);
+    flow_open("", "");
+    provider_plays(2, late);
+    c = client_open();
+    flow_ask(c, CHAT, ASK);
+    flow_settle();
+    for (int i = 0; i < 16; i++)
+        client_send_n(c, some, sizeof some);
+    flow_pass(4000);
+    EXPECT(flow_mem_used() < BOUND);
+    EXPECT(flow_answer(c, &a, 2000));
+    EXPECT_INT(a.status, 200);
+    EXPECT(flow_answer(c, &a, 2000)); /* then it is judged for what it is */
+    EXPECT_INT(a.status, 400);
+    EXPECT_STR(answer_field(&a, "connection"), "close");
+    client_close(c);
+}
+
 static void accepting_pauses_without_descriptors(const void *row)
 {
     struct answer a;
@@ -341,6 +368,7 @@ int main(void)
     FLOW_LARGE(client_that_takes_nothing_for_a_minute);
     FLOW_LARGE(many_events_at_once);
     FLOW(more_clients_than_allowed);
+    FLOW_LARGE(client_that_never_stops_sending);
     FLOW(bodies_beyond_the_memory);
     flow_add_quick("accepting_pauses_without_descriptors", accepting_pauses_without_descriptors, NULL); /* breaks calls itself */
     return flow_main();

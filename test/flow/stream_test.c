@@ -285,6 +285,58 @@ static void event_longer_than_is_held(const void *row)
     client_close(c);
 }
 
+/* F-105: what may be held before commit is bounded; then the head must go out, and a failure is a cut. */
+static void hold_is_bounded(const void *row)
+{
+    static char comments[80000];
+    static struct act script[8];
+    struct answer a;
+    struct client *c;
+
+    (void)row;
+    for (size_t i = 0; i < sizeof comments; i++)
+        comments[i] = ": keep alive\n\n"[i % 14];
+    script[0] = (struct act)READ;
+    script[1] = (struct act)SEND(SSE_HEAD_CLOSE);
+    script[2] = (struct act){.kind = ACT_SEND, .text = comments, .n = 60 * 14};
+    script[3] = (struct act)WAIT(1000);
+    script[4] = (struct act){.kind = ACT_SEND, .text = comments, .n = 5600 * 14};
+    script[5] = (struct act)WAIT(1000);
+    script[6] = (struct act)FIN;
+    flow_open("", "");
+    provider_plays(1, script);
+    provider_plays(2, script);
+    c = client_open();
+    flow_ask(c, ASK_CHAT);
+    flow_pass(999);
+    EXPECT_INT(c->peer.got.n, 0);
+    EXPECT(flow_answer(c, &a, 5000));
+    EXPECT_INT(a.status, 200);
+    EXPECT(slice_starts(a.body, slice_make(comments, 60 * 14)));
+    EXPECT(answer_has(&a, "stream_truncated"));
+    EXPECT_INT(provider(2)->nconns, 0);
+    client_close(c);
+}
+
+/* A plain answer that is too large to be held whole breaks off: there is no event to say so, but the framing does. */
+static void large_plain_answer_is_cut(const void *row)
+{
+    static const struct act by_length[] = {READ, SEND("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 8000000\r\n\r\n{\"x\":\""), FLOOD(2000000), WAIT(10), FIN, END};
+    static const struct act by_chunks[] = {READ, SEND("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n7a1200\r\n{\"x\":\""), FLOOD(2000000), WAIT(10), RST, END};
+    bool chunks = *(const bool *)row;
+    struct answer a;
+    struct client *c;
+
+    flow_open("", "");
+    provider_plays(1, chunks ? by_chunks : by_length);
+    c = flow_talk(CHAT, "{\"model\":\"m1\"}", &a);
+    EXPECT_INT(a.status, 200);
+    EXPECT(a.body.n > 1000000 && a.body.n <= 2000006);
+    EXPECT(!a.complete && client_ended(c)); /* I-8: incomplete there, incomplete here */
+    EXPECT(slice_find(flow_log_last(), SLICE("\"end\":\"cut\"")) >= 0);
+    client_close(c);
+}
+
 int main(void)
 {
     static size_t at[1200];
@@ -302,5 +354,8 @@ int main(void)
         flow_add_quick("plain_split_at", plain_split_at, &at[i]);
     flow_add_large("event_longer_than_is_held", event_longer_than_is_held, &no);
     flow_add_large("event_longer_than_is_held, cut", event_longer_than_is_held, &yes);
+    FLOW_LARGE(hold_is_bounded);
+    flow_add_large("large_plain_answer_is_cut", large_plain_answer_is_cut, &no);
+    flow_add_large("large_plain_answer_is_cut, chunked", large_plain_answer_is_cut, &yes);
     return flow_main();
 }

@@ -264,7 +264,7 @@ static void test_events(void)
     }
 }
 
-/* The search at every alignment and length: a word that matters, moved through the blocks of 32. */
+/* The search at every alignment and length: a word that matters, moved through the blocks of 64. */
 static void test_peek_positions(void)
 {
     static const struct {
@@ -292,7 +292,7 @@ static void test_peek_positions(void)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         check_case(cases[i].tail);
-        for (size_t pad = 0; pad < 100; pad++) {
+        for (size_t pad = 0; pad < 200; pad++) {
             size_t n = strlen(cases[i].head), m = strlen(cases[i].tail);
             char *exact;
             struct peek peek;
@@ -305,6 +305,20 @@ static void test_peek_positions(void)
             CHECK(peek_event(cases[i].surface, slice_make(exact, n + pad + m), &peek) == cases[i].read);
             free(exact);
         }
+    }
+    check_case("longer than what is marked at once");
+    for (size_t pad = 900; pad < 2300; pad++) {
+        static const char end[] = "\",\"finish_reason\":\"stop\"}";
+        char *exact = malloc(pad + sizeof(end) - 1);
+        struct peek peek;
+
+        memset(exact, 'e', pad);
+        memcpy(exact, "data: {\"x\":\"", 12);
+        memcpy(exact + pad, end, sizeof(end) - 1);
+        CHECK(peek_event(CHAT, slice_make(exact, pad + sizeof(end) - 1), &peek));
+        exact[pad + 3] = 'F';
+        CHECK(!peek_event(CHAT, slice_make(exact, pad + sizeof(end) - 1), &peek));
+        free(exact);
     }
 }
 
@@ -609,6 +623,10 @@ static const struct recorded_stream reported[] = {
 
 int main(void)
 {
+    (void)peek_wide(false); /* first as older processors do it */
+    test_events();
+    test_peek_positions();
+    (void)peek_wide(true);
     test_events();
     test_peek_positions();
     test_usage();

@@ -9,7 +9,7 @@ const client = (more = {}) => new Anthropic({ baseURL: GATEWAY, apiKey: TOKEN, m
 const checks = [];
 const check = (name, f) => checks.push([name, f]);
 
-for (const who of ["messages-only", "chat-only"]) {
+for (const who of ["all", "messages-only", "chat-only"]) {
   check(`message ${who}`, async () => {
     const r = await client().messages.create(ask(who + ":text"));
     assert.equal(r.content[0].text, TEXT);

@@ -9,7 +9,7 @@ const client = (more = {}) => new OpenAI({ baseURL: GATEWAY + "/v1", apiKey: TOK
 const checks = [];
 const check = (name, f) => checks.push([name, f]);
 
-for (const who of ["chat-only", "messages-only"]) {
+for (const who of ["all", "chat-only", "messages-only"]) {
   check(`chat ${who}`, async () => {
     const r = await client().chat.completions.create({ model: who + ":text", messages: say });
     assert.equal(r.choices[0].message.content, TEXT);

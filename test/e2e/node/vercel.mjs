@@ -24,7 +24,7 @@ const check = (name, f) => checks.push([name, f]);
 const ask = (model, more = {}) => ({ model, prompt: "hi", maxRetries: 0, maxOutputTokens: 64, onError() {}, ...more });
 
 for (const [kind, make] of Object.entries(kinds)) {
-  for (const who of ["chat-only", "messages-only"]) {
+  for (const who of ["all", "chat-only", "messages-only"]) {
     check(`${kind} text ${who}`, async () => assert.equal((await generateText(ask(make(who + ":text")))).text, TEXT));
     check(`${kind} stream ${who}`, async () => {
       const r = streamText(ask(make(who + ":text")));
