@@ -16,7 +16,8 @@ enum {
     ORDERS = 24,              /* 512 B << 23 = 4 GiB */
     QUICK_ORDERS = 9,         /* up to 128 KiB rest unmerged */
     QUICK_EACH = 32,          /* blocks of one order */
-    WARM_MAX = 8 << 20,       /* free bytes that may keep their pages */
+    WARM_MAX = 32 << 20,      /* free bytes that may keep their pages until mem_trim */
+    PAGE = 4096,
     RELEASE_MIN = 64 << 10,   /* smaller blocks are not worth the call */
     HEAD_INSIDE = 0,          /* not the start of a block */
     HEAD_FREE = 0x80,
@@ -177,6 +178,19 @@ static void flush_quick(void)
             merge_free(index_of(n), o);
         region.quick_count[o] = 0;
     }
+}
+
+void mem_trim(void)
+{
+    flush_quick();
+    for (unsigned o = 0; o < ORDERS; o++) {
+        if (block_bytes(o) < RELEASE_MIN)
+            continue;
+        /* The first page stays: the block's list node is in it. */
+        for (struct list *n = region.free[o].next; n != &region.free[o]; n = n->next)
+            sys_release((char *)n + PAGE, block_bytes(o) - PAGE);
+    }
+    region.warm = 0;
 }
 
 static char *take_split(unsigned order)

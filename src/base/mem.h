@@ -30,6 +30,8 @@ void mem_give(void *p, size_t size);
  * block stays as it was. */
 void *mem_grow(void *p, size_t *size, size_t used, size_t wanted);
 extern const struct arena_source mem_source;  /* arenas over the budget */
+/* Gives the pages of free blocks back to the kernel. Not for the hot path: a while after it has gone quiet. */
+void mem_trim(void);
 size_t mem_in_use(void);
 size_t mem_peak(void);
 size_t mem_limit(void);

@@ -37,11 +37,17 @@ ptrdiff_t slice_find_char(struct slice s, char c)
     return hit ? hit - s.p : -1;
 }
 
-/* Searching looks at the needle's first and last byte at once: either alone is common (every key of JSON begins with a
- * quote), both in their distance are rare. memchr and memmem would stop at each quote, and musl's are slow besides. */
+/* Searching looks at two bytes of the needle at once, the first and the last: either alone is common, both in their
+ * distance are rare. Of a quoted needle they are both quotes, of which JSON is full, so there it is the first two.
+ * memchr and memmem would stop at each quote, and musl's are slow besides. */
+static size_t second_probe(struct slice needle)
+{
+    return needle.n > 1 && needle.p[0] == '"' ? 1 : needle.n - 1;
+}
+
 static bool found_at(const char *p, struct slice needle)
 {
-    for (size_t i = 1; i + 1 < needle.n; i++)
+    for (size_t i = 1; i < needle.n; i++)
         if (p[i] != needle.p[i])
             return false;
     return true;
@@ -50,12 +56,12 @@ static bool found_at(const char *p, struct slice needle)
 #if defined(__SSE2__)
 enum { LANE = 16, BLOCK = 64 };
 
-static inline __m128i ends_match(const char *p, size_t last, __m128i first_byte, __m128i last_byte)
+static inline __m128i ends_match(const char *p, size_t second, __m128i first_byte, __m128i second_byte)
 {
     __m128i head = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i tail = _mm_loadu_si128((const __m128i *)(const void *)(p + last));
+    __m128i tail = _mm_loadu_si128((const __m128i *)(const void *)(p + second));
 
-    return _mm_and_si128(_mm_cmpeq_epi8(head, first_byte), _mm_cmpeq_epi8(tail, last_byte));
+    return _mm_and_si128(_mm_cmpeq_epi8(head, first_byte), _mm_cmpeq_epi8(tail, second_byte));
 }
 
 /* The first hit among the LANE places from p on, or NULL. */
@@ -74,14 +80,14 @@ static const char *find_in_lane(const char *p, __m128i match, struct slice needl
 static const char *find_wide(const char *p, size_t places, struct slice needle)
 {
     const char *const end = p + places, *hit = NULL;
-    const size_t last = needle.n - 1;
-    const __m128i first_byte = _mm_set1_epi8(needle.p[0]), last_byte = _mm_set1_epi8(needle.p[last]);
+    const size_t second = second_probe(needle);
+    const __m128i first_byte = _mm_set1_epi8(needle.p[0]), second_byte = _mm_set1_epi8(needle.p[second]);
 
     for (; end - p >= BLOCK; p += BLOCK) {
-        __m128i a = ends_match(p, last, first_byte, last_byte);
-        __m128i b = ends_match(p + LANE, last, first_byte, last_byte);
-        __m128i c = ends_match(p + 2 * LANE, last, first_byte, last_byte);
-        __m128i d = ends_match(p + 3 * LANE, last, first_byte, last_byte);
+        __m128i a = ends_match(p, second, first_byte, second_byte);
+        __m128i b = ends_match(p + LANE, second, first_byte, second_byte);
+        __m128i c = ends_match(p + 2 * LANE, second, first_byte, second_byte);
+        __m128i d = ends_match(p + 3 * LANE, second, first_byte, second_byte);
 
         if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))) == 0)
             continue;
@@ -92,7 +98,7 @@ static const char *find_wide(const char *p, size_t places, struct slice needle)
     while (p < end) {
         if (end - p < LANE)
             p = end - LANE;
-        if ((hit = find_in_lane(p, ends_match(p, last, first_byte, last_byte), needle)))
+        if ((hit = find_in_lane(p, ends_match(p, second, first_byte, second_byte), needle)))
             return hit;
         p += LANE;
     }
@@ -117,7 +123,7 @@ ptrdiff_t slice_find(struct slice s, struct slice needle)
     }
 #endif
     for (size_t at = 0; at < places; at++)
-        if (s.p[at] == needle.p[0] && s.p[at + needle.n - 1] == needle.p[needle.n - 1] && found_at(s.p + at, needle))
+        if (s.p[at] == needle.p[0] && found_at(s.p + at, needle))
             return (ptrdiff_t)at;
     return -1;
 }

@@ -134,6 +134,8 @@ static void request_over(struct xchg *x)
     drop_attempts(x, "the request ended");
     if (x->active)
         trace_request(x);
+    if (x->active && !timer_armed(&gate.trim))
+        timer_arm(&gate.trim, clock_ms() + TRIM_MS);
     block_drop(&x->text);
     block_drop(&x->last);
     arena_reset(&x->arena);
@@ -164,7 +166,7 @@ static void client_left(struct xchg *x)
 }
 
 /* How many connections the address has open. */
-static uint16_t *peer_count(const struct addr *a)
+static uint32_t *peer_count(const struct addr *a)
 {
     return &gate.peer[hash_bytes(slice_make((const char *)a->ip, sizeof a->ip), gate.peer_seed) % PEER_SLOTS];
 }
@@ -185,6 +187,7 @@ static void reap(struct defer *d)
     list_remove(&x->node);
     list_remove(&x->idle);
     gate.open--;
+    gate.surplus -= x->surplus;
     (*peer_count(&x->peer))--;
     pool_give(gate.xchg_pool, x);
 }
@@ -544,7 +547,7 @@ static void on_timer(struct timer *t)
 
 void xchg_open(int fd, const struct addr *peer)
 {
-    bool crowd = *peer_count(peer) >= gate.most_per_peer, surplus = crowd || gate.open >= gate.most;
+    bool crowd = *peer_count(peer) >= gate.most_per_peer, surplus = crowd || gate.open - gate.surplus >= gate.most;
     struct xchg *x;
     struct tls *tls = NULL;
     struct fault f;
@@ -576,6 +579,7 @@ void xchg_open(int fd, const struct addr *peer)
     list_push_back(&gate.all, &x->node);
     x->peer = *peer;
     x->surplus = surplus;
+    gate.surplus += surplus;
     x->secured = !tls;
     x->world = gate.world;
     arena_init(&x->arena, &mem_source, XCHG_ARENA_BLOCK, XCHG_ARENA_MAX);

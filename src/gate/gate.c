@@ -25,6 +25,12 @@ struct gate_plan gate_plan(const struct conf *c)
     return p;
 }
 
+static void on_trim(struct timer *t)
+{
+    (void)t;
+    mem_trim();
+}
+
 bool gate_open(struct conf *c, const struct trust *trust, const struct tls_identity *identity, const struct gate_plan *plan,
                const char **why)
 {
@@ -53,6 +59,7 @@ bool gate_open(struct conf *c, const struct trust *trust, const struct tls_ident
     gate.identity = identity;
     gate.most = c->max_connections;
     gate.most_per_peer = c->max_connections - c->max_connections / 4;
+    timer_init(&gate.trim, on_trim);
     list_init(&gate.all);
     list_init(&gate.idle);
     return true;

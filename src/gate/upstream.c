@@ -340,6 +340,7 @@ static int build_request(struct upstream *up, struct slice *piece, int cap)
 }
 
 static bool take_answer(struct upstream *up);
+static bool ended(struct upstream *up, struct fault f);
 
 /* Sends what is left. False: nothing more to do in this wake-up. */
 static bool send_request(struct upstream *up)
@@ -392,7 +393,15 @@ static bool send_request(struct upstream *up)
     /* Writing failed: the peer may have answered before it closed (RFC 9112 9.5). */
     up->events |= SYS_IN;
     up->poolable = false;
-    return take_answer(up);
+    if (take_answer(up))
+        return true;
+    if (!up->answered_byte) /* nothing came back: the fault stands */
+        return ended(up, f);
+    if (!conn_want(up->conn, true, false)) {
+        upstream_fail(up, OUTCOME_LOCAL, fault_make(FAULT_LOCAL, 0, "the kernel refused to watch a socket"));
+        return true;
+    }
+    return false; /* part of an early answer is here: its rest may come, but nothing more is sent */
 }
 
 /* ---- The answer ---- */

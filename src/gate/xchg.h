@@ -28,6 +28,7 @@ enum {
     XCHG_TURNS_MAX = 64,          /* state steps in one wake-up before others get theirs */
     XCHG_UPSTREAMS = 2,           /* one attempt, and a hedge beside it */
     PEER_SLOTS = 1 << 14,         /* counters of connections per client address, found by a seeded hash */
+    TRIM_MS = 5000,
     XCHG_SURPLUS = 64,            /* connections above the limit that are still told why they are refused */
     XCHG_ARENA_BLOCK = 1024,      /* fields to forward, the queue, what is parsed: usually one block */
     XCHG_ARENA_MAX = 1 << 20,
@@ -218,9 +219,11 @@ extern struct gate {
     struct world *world;
     struct pool *xchg_pool, *up_pool;
     struct list all, idle;
-    uint32_t open, most;       /* client connections; at most this many are served, a few more are told so */
+    struct timer trim;         /* a while after the last request: gives memory back */
+    uint32_t open, surplus;    /* client connections, and those of them that are only told to come back later */
+    uint32_t most;             /* at most this many are served, a few more are told so */
     uint32_t most_per_peer;    /* one address may not take all of them (L-41) */
-    uint16_t *peer;            /* PEER_SLOTS counters; two addresses that share one share its limit */
+    uint32_t *peer;            /* PEER_SLOTS counters; two addresses that share one share its limit */
     uint64_t peer_seed;
     const struct tls_identity *identity; /* NULL: clients speak plain HTTP */
     bool draining;

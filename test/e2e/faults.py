@@ -10,18 +10,27 @@ SSE_HEAD = head(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding
 END = b"0\r\n\r\n"
 PASS = "pass"   # the upstream's own answer, status and body
 OK = "ok"
-MAPPED = (500, 502, 503, 529)  # an error inside a 200: the status it amounts to, or the gateway's own; never 200
+
+
+class Mapped:
+    """An error inside a 200: the provider's words under the status they amount to."""
+
+    def __init__(self, openai, anthropic=None):
+        self.openai, self.anthropic = openai, anthropic or openai
+
+    def status(self, d):
+        return self.anthropic if d is Messages else self.openai
 
 
 class Fault:
     """modes: plain, stream or both. play(d, stream) gives the upstream's steps. classes: what the attempt may be called.
-    alone: the status (or statuses, or PASS) that a client sees when nothing else is left. slow: takes a timer."""
+    alone: the status (or statuses, or PASS, or Mapped) that a client sees when nothing else is left. slow: takes a timer."""
 
     def __init__(self, id, name, play, classes, alone, modes=("plain", "stream"), slow=False, surfaces=None, early=False,
                  size=0, base=None, follow=True):
         self.id, self.name, self.play, self.modes, self.slow, self.early = id, name, play, modes, slow, early
         self.classes = {classes} if isinstance(classes, str) else set(classes)
-        self.alone = {alone} if isinstance(alone, (int, str)) else set(alone)
+        self.alone = set(alone) if isinstance(alone, tuple) else {alone}
         self.surfaces, self.size, self.base, self.follow = surfaces, size, base, follow
         self.model = "%s.%d" % (id.lower(), len(FAULTS))  # what asks the upstream for this fault
 
@@ -156,11 +165,12 @@ def inside_200(kind, code=None, message="words"):
 
 
 fault("F-079", "200 rate limit", inside_200("rate_limit_error", 429), "rate_limit", 429, modes=PLAIN)
-fault("F-079", "200 overloaded", inside_200("overloaded_error"), "upstream_error", MAPPED, modes=PLAIN)
-fault("F-079", "200 502", inside_200("server_error", 502), "upstream_error", MAPPED, modes=PLAIN)
+fault("F-079", "200 overloaded", inside_200("overloaded_error"), "upstream_error", Mapped(529), modes=PLAIN)
+fault("F-079", "200 502", inside_200("server_error", 502), "upstream_error", Mapped(502), modes=PLAIN)
 fault("F-079", "200 quota", inside_200("insufficient_quota", "insufficient_quota"), "quota", 503, modes=PLAIN)
 fault("F-079", "200 key", inside_200("authentication_error", 401), "auth", 503, modes=PLAIN)
-fault("F-079", "200 invalid", inside_200("invalid_request_error", 400), "rejected", 400, modes=PLAIN)
+fault("F-079", "200 invalid", inside_200("invalid_request_error", 400), "rejected", Mapped(400), modes=PLAIN)
+fault("F-079", "200 no such model", inside_200("not_found_error", 404), "not_found", Mapped(404), modes=PLAIN)
 fault("F-080", "200 html", lambda d, s: answer(200, b"<html><h1>Sign in to the hotel network</h1></html>", ctype="text/html"), "upstream_error", 503)
 fault("F-081", "200 empty", lambda d, s: answer(200, b""), "upstream_error", 503)
 fault("F-082", "200 cut by fin", lambda d, s: [head(200, [("Content-Type", "application/json"), ("Content-Length", "900")]) +
@@ -213,10 +223,17 @@ fault("F-093", "no event no end", events(end=[("fin",)]), "upstream_error", 503,
 fault("F-094", "reset after the head", events(end=[("sleep", 0.03), ("rst",)]), "upstream_error", 503, modes=STREAM)
 fault("F-095", "silence after the head", events(end=[("hold", 30)]), "timeout", (502, 503), modes=STREAM, slow=True)
 fault("F-096", "only pings", lambda d, s: [SSE_HEAD, ("pieces", [chunk(b": ping\n\n")] * 200, 0.05)], "timeout", (502, 503), modes=STREAM, slow=True)
-fault("F-097", "first an error", events(lambda d: d.error_event()), "upstream_error", MAPPED, modes=STREAM)
+fault("F-097", "first an error", events(lambda d: d.error_event()), "upstream_error", Mapped(500, 529), modes=STREAM)
 fault("F-097", "first a rate limit", events(lambda d: d.error_event("rate_limit_error" if d is Messages else "rate_limit_exceeded", "slow down")),
       "rate_limit", 429, modes=STREAM)
-fault("F-098", "role then error", events(opening, lambda d: d.error_event()), "upstream_error", MAPPED, modes=STREAM)
+fault("F-098", "role then error", events(opening, lambda d: d.error_event()), "upstream_error", Mapped(500, 529), modes=STREAM)
+for name_, before_ in [("F-097", ()), ("F-098", (opening,))]:
+    fault(name_, "then a rejection", events(*before_, lambda d: d.error_event("invalid_request_error", "this will never do")),
+          "rejected", Mapped(400), modes=STREAM)
+    fault(name_, "then no such model", events(*before_, lambda d: d.error_event("not_found_error" if d is Messages else "model_not_found",
+          "no such model")), "not_found", Mapped(404), modes=STREAM)
+    fault(name_, "then a bad key", events(*before_, lambda d: d.error_event("authentication_error", "not this key: sk-canary")),
+          "auth", 503, modes=STREAM)
 fault("F-099", "role then end", events(opening), "upstream_error", 503, modes=STREAM)
 fault("F-099", "role then fin", events(opening, end=[("fin",)]), "upstream_error", 503, modes=STREAM)
 fault("F-100", "broken json then end", events(b'data: {"choices": [oops\n\n'), "upstream_error", 503, modes=STREAM)
