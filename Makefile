@@ -215,9 +215,12 @@ run-headers:
 run-layers:
 	@test/run-one.sh layers test/layers.sh
 
-e2e: weir
+# The readers of the parser that the end-to-end tests compare with others.
+READERS := build/host/test/e2e/read_requests
+
+e2e: weir $(READERS)
 	@test/setup.sh test
-	@test/run-sum.sh e2e test/run-one.sh e2e test/run-e2e.sh $(K)
+	@test/run-sum.sh e2e test/run-one.sh e2e test/run-e2e.sh $(if $(K),"$(K)")
 
 test:
 	@test/run-all.sh "$(MAKE)" setup all check check-asan e2e
@@ -225,14 +228,14 @@ test:
 check-warnings: | build/bearssl.mk
 	$(Q)test/run-warnings.sh "$(CHECK_FLAGS) -O2" gcc clang -- $(SRC) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH)
 
-cov: build/cov/weir
+cov: build/cov/weir build/cov/test/e2e/read_requests
 	@test/setup.sh test
 	@find build/cov -name '*.gcda' -delete
 	@test/run-sum.sh cov $(MAKE) -k cov-steps
 	@test/run-cov.sh build/cov $(SRC)
 cov-steps: $(call tests_of,cov) run-cov-e2e
 run-cov-e2e: build/cov/weir
-	@WEIR_BIN=$(CURDIR)/build/cov/weir test/run-one.sh e2e test/run-e2e.sh
+	@WEIR_BIN=$(CURDIR)/build/cov/weir WEIR_READER=$(CURDIR)/build/cov/test/e2e/read_requests test/run-one.sh e2e test/run-e2e.sh
 
 # Micro benches are built as the product's hot files are, but on the host libc: the two differ in memcpy, not in our code.
 bench: $(patsubst test/%.c,build/bench/%,$(BENCH))

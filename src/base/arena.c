@@ -14,7 +14,7 @@ struct arena_block {
 
 void arena_init_fixed(struct arena *a, void *memory, size_t size)
 {
-    *a = (struct arena){.at = memory, .end = (char *)memory + size};
+    *a = (struct arena){.at = memory, .end = (char *)memory + size, .fixed = memory};
 }
 
 void arena_init(struct arena *a, const struct arena_source *source, size_t block_size, size_t cap)
@@ -33,6 +33,8 @@ void arena_reset(struct arena *a)
     if (a->source) {
         a->at = a->end = NULL;
         a->taken = 0;
+    } else if (a->fixed) {
+        a->at = a->fixed;
     }
     a->overflowed = false;
 }

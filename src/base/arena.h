@@ -26,6 +26,7 @@ struct arena {
     const struct arena_source *source; /* NULL: fixed memory, never grows */
     struct arena_block *head;          /* newest block of the chain */
     char *at, *end;
+    char *fixed;       /* the caller's memory, for arena_init_fixed */
     size_t block_size; /* what to ask the source for */
     size_t taken;      /* bytes held from the source */
     size_t cap;        /* the most to hold from the source */

@@ -45,60 +45,76 @@ static size_t second_probe(struct slice needle)
     return needle.n > 1 && needle.p[0] == '"' ? 1 : needle.n - 1;
 }
 
-static bool found_at(const char *p, struct slice needle)
+static inline bool found_at(const char *p, struct slice needle, bool nocase)
 {
-    for (size_t i = 1; i < needle.n; i++)
-        if (p[i] != needle.p[i])
+    for (size_t i = 0; i < needle.n; i++)
+        if (p[i] != needle.p[i] && !(nocase && ascii_lower(p[i]) == ascii_lower(needle.p[i])))
             return false;
     return true;
+}
+
+/* The bit that makes both cases of a letter one; none for other bytes, and none when case counts. */
+static inline char fold_of(char c, bool nocase)
+{
+    return nocase && ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z' ? 0x20 : 0;
 }
 
 #if defined(__SSE2__)
 enum { LANE = 16, BLOCK = 64 };
 
-static inline __m128i ends_match(const char *p, size_t second, __m128i first_byte, __m128i second_byte)
+/* The two bytes looked for, and the bits that do not count in them. */
+struct probes {
+    size_t second;
+    __m128i first_byte, second_byte, first_fold, second_fold;
+};
+
+static inline __m128i probes_match(const char *p, const struct probes *q, bool nocase)
 {
     __m128i head = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i tail = _mm_loadu_si128((const __m128i *)(const void *)(p + second));
+    __m128i tail = _mm_loadu_si128((const __m128i *)(const void *)(p + q->second));
 
-    return _mm_and_si128(_mm_cmpeq_epi8(head, first_byte), _mm_cmpeq_epi8(tail, second_byte));
+    if (nocase) {
+        head = _mm_or_si128(head, q->first_fold);
+        tail = _mm_or_si128(tail, q->second_fold);
+    }
+    return _mm_and_si128(_mm_cmpeq_epi8(head, q->first_byte), _mm_cmpeq_epi8(tail, q->second_byte));
 }
 
 /* The first hit among the LANE places from p on, or NULL. */
-static const char *find_in_lane(const char *p, __m128i match, struct slice needle)
+static inline const char *find_in_lane(const char *p, __m128i match, struct slice needle, bool nocase)
 {
     for (unsigned hits = (unsigned)_mm_movemask_epi8(match); hits; hits &= hits - 1) {
         const char *hit = p + __builtin_ctz(hits);
 
-        if (found_at(hit, needle))
+        if (found_at(hit, needle, nocase))
             return hit;
     }
     return NULL;
 }
 
 /* For at least LANE places. The last lane overlaps the one before it, which costs nothing but a second look. */
-static const char *find_wide(const char *p, size_t places, struct slice needle)
+static inline const char *find_wide(const char *p, size_t places, struct slice needle, bool nocase)
 {
     const char *const end = p + places, *hit = NULL;
     const size_t second = second_probe(needle);
-    const __m128i first_byte = _mm_set1_epi8(needle.p[0]), second_byte = _mm_set1_epi8(needle.p[second]);
+    const char fold1 = fold_of(needle.p[0], nocase), fold2 = fold_of(needle.p[second], nocase);
+    const struct probes q = {second, _mm_set1_epi8((char)(needle.p[0] | fold1)), _mm_set1_epi8((char)(needle.p[second] | fold2)),
+                             _mm_set1_epi8(fold1), _mm_set1_epi8(fold2)};
 
     for (; end - p >= BLOCK; p += BLOCK) {
-        __m128i a = ends_match(p, second, first_byte, second_byte);
-        __m128i b = ends_match(p + LANE, second, first_byte, second_byte);
-        __m128i c = ends_match(p + 2 * LANE, second, first_byte, second_byte);
-        __m128i d = ends_match(p + 3 * LANE, second, first_byte, second_byte);
+        __m128i a = probes_match(p, &q, nocase), b = probes_match(p + LANE, &q, nocase);
+        __m128i c = probes_match(p + 2 * LANE, &q, nocase), d = probes_match(p + 3 * LANE, &q, nocase);
 
         if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))) == 0)
             continue;
-        if ((hit = find_in_lane(p, a, needle)) || (hit = find_in_lane(p + LANE, b, needle)) ||
-            (hit = find_in_lane(p + 2 * LANE, c, needle)) || (hit = find_in_lane(p + 3 * LANE, d, needle)))
+        if ((hit = find_in_lane(p, a, needle, nocase)) || (hit = find_in_lane(p + LANE, b, needle, nocase)) ||
+            (hit = find_in_lane(p + 2 * LANE, c, needle, nocase)) || (hit = find_in_lane(p + 3 * LANE, d, needle, nocase)))
             return hit;
     }
     while (p < end) {
         if (end - p < LANE)
             p = end - LANE;
-        if ((hit = find_in_lane(p, ends_match(p, second, first_byte, second_byte), needle)))
+        if ((hit = find_in_lane(p, probes_match(p, &q, nocase), needle, nocase)))
             return hit;
         p += LANE;
     }
@@ -106,7 +122,7 @@ static const char *find_wide(const char *p, size_t places, struct slice needle)
 }
 #endif
 
-ptrdiff_t slice_find(struct slice s, struct slice needle)
+static inline ptrdiff_t find(struct slice s, struct slice needle, bool nocase)
 {
     size_t places;
 
@@ -117,23 +133,25 @@ ptrdiff_t slice_find(struct slice s, struct slice needle)
     places = s.n - needle.n + 1;
 #if defined(__SSE2__)
     if (places >= LANE) {
-        const char *hit = find_wide(s.p, places, needle);
+        const char *hit = find_wide(s.p, places, needle, nocase);
 
         return hit ? hit - s.p : -1;
     }
 #endif
     for (size_t at = 0; at < places; at++)
-        if (s.p[at] == needle.p[0] && found_at(s.p + at, needle))
+        if (found_at(s.p + at, needle, nocase))
             return (ptrdiff_t)at;
     return -1;
 }
 
+ptrdiff_t slice_find(struct slice s, struct slice needle)
+{
+    return find(s, needle, false);
+}
+
 ptrdiff_t slice_find_nocase(struct slice s, struct slice needle)
 {
-    for (size_t at = 0; at + needle.n <= s.n; at++)
-        if (slice_eq_nocase(slice_make(s.p + at, needle.n), needle))
-            return (ptrdiff_t)at;
-    return -1;
+    return find(s, needle, true);
 }
 
 static bool is_blank(char c)

@@ -121,9 +121,9 @@ class Bench:
         chosen = [s for s in SCENARIOS if self.wanted(s.name)]
         if not chosen:
             return
-        for t in self.targets:
-            t.start()
         try:
+            for t in self.targets:
+                t.start()
             for round_no in range(self.args.rounds):
                 for s in chosen:
                     turn = round_no % len(self.targets)
@@ -215,9 +215,9 @@ class Bench:
         if not self.wanted("open"):
             return
         print("\nopen loop, 5,000 requests of 1 KB a second: us p50 / p99 / p99.9")
-        for t in self.targets:
-            t.start()
         try:
+            for t in self.targets:
+                t.start()
             rows = {t.name: [] for t in self.targets}
             for _ in range(self.args.rounds):
                 for t in self.targets:
@@ -399,6 +399,19 @@ class Bench:
             self.results["static"]["instructions_" + title] = per
 
 
+def take_weight():
+    """In a session of its own: Linux shares a core between sessions first, so that nice alone changes nothing."""
+    if os.getpid() != os.getsid(0):
+        if os.getpid() == os.getpgid(0):
+            sys.exit(subprocess.run([sys.executable, *sys.argv], start_new_session=True).returncode)
+        os.setsid()
+    try:
+        pathlib.Path("/proc/self/autogroup").write_text("-15")
+        os.nice(-10)
+    except OSError as e:
+        print("left out: more weight (%s)" % e)
+
+
 def progress(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -417,6 +430,7 @@ def arguments():
     for name, kind in (("rounds", int), ("seconds", float), ("warm", float), ("starts", int)):
         p.add_argument("--" + name, type=kind)
     p.add_argument("--held", help="numbers of held streams")
+    p.add_argument("--weight", action="store_true", help="ask the scheduler for more than an equal share (as root, on a machine that others use)")
     args = p.parse_args()
     for name, quick, full in (("rounds", 3, 7), ("seconds", 0.8, 3.0), ("warm", 0.25, 0.5), ("starts", 5, 15), ("held", "1000", "1000,4000")):
         if getattr(args, name) is None:
@@ -428,6 +442,8 @@ def main():
     args = arguments()
     if not shutil.which("taskset") or len(os.sched_getaffinity(0)) < 2:
         sys.exit("bench: needs taskset and two cores")
+    if args.weight:
+        take_weight()
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
         run = pathlib.Path(args.run or folder)
         run.mkdir(parents=True, exist_ok=True)

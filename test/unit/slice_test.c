@@ -117,8 +117,43 @@ static void numbers(void)
     }
 }
 
+static ptrdiff_t find_naive(struct slice s, struct slice needle, bool nocase)
+{
+    for (size_t at = 0; at + needle.n <= s.n; at++) {
+        struct slice here = slice_make(s.p + at, needle.n);
+
+        if (nocase ? slice_eq_nocase(here, needle) : slice_eq(here, needle))
+            return (ptrdiff_t)at;
+    }
+    return -1;
+}
+
+/* An alphabet in which every byte is one bit from another's, so that folding by that bit alone would show. */
+static void find_against_naive(void)
+{
+    static const char letters[] = "aAbB@`[{\"z";
+    unsigned seed = 7, wrong = 0;
+
+    check_case("searching against a naive search");
+    for (int round = 0; round < 100000; round++) {
+        char text[200], word[5];
+        size_t n = (seed = seed * 1103515245u + 12345) >> 16 & 127, m = 1 + ((seed = seed * 1103515245u + 12345) >> 16) % 5;
+        unsigned kinds = 2 + ((seed = seed * 1103515245u + 12345) >> 16) % 8;
+        struct slice s = slice_make(text, n), needle = slice_make(word, m);
+
+        for (size_t i = 0; i < n; i++)
+            text[i] = letters[((seed = seed * 1103515245u + 12345) >> 16) % kinds];
+        for (size_t i = 0; i < m; i++)
+            word[i] = letters[((seed = seed * 1103515245u + 12345) >> 16) % kinds];
+        wrong += slice_find(s, needle) != find_naive(s, needle, false);
+        wrong += slice_find_nocase(s, needle) != find_naive(s, needle, true);
+    }
+    CHECK_INT(wrong, 0);
+}
+
 int main(void)
 {
+    find_against_naive();
     compare();
     search();
     cut();
