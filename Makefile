@@ -237,8 +237,11 @@ cov-steps: $(call tests_of,cov) run-cov-e2e
 run-cov-e2e: build/cov/weir
 	@WEIR_BIN=$(CURDIR)/build/cov/weir WEIR_READER=$(CURDIR)/build/cov/test/e2e/read_requests test/run-one.sh e2e test/run-e2e.sh
 
+bench: weir
+	test/bench/run.py $(if $(FULL),--full)
+
 # Micro benches are built as the product's hot files are, but on the host libc: the two differ in memcpy, not in our code.
-bench: $(patsubst test/%.c,build/bench/%,$(BENCH))
+bench-micro: $(patsubst test/%.c,build/bench/%,$(BENCH))
 	$(Q)for b in $^; do echo "== $$b"; $$b || exit 1; done
 build/bench/%: test/%.c $(LIB_SRC) $(HDR) build/host/libbearssl.a
 	@mkdir -p $(@D)
@@ -271,9 +274,10 @@ help:
 	@echo 'make check-warnings  gcc and clang with every warning an error'
 	@echo 'make lint         clang-tidy, cppcheck, gcc -fanalyzer, banned calls'
 	@echo 'make cov          line coverage of src/ by all tests'
-	@echo 'make bench        micro benches'
+	@echo 'make bench        CPU, memory and start-up beside nginx, HAProxy and a bare relay, as ratios (FULL=1: longer, all of it)'
+	@echo 'make bench-micro  the parsers alone'
 	@echo 'make format       clang-format'
 	@echo 'make clean        remove build/ and weir;  distclean: and the fetched sources'
 
 .PHONY: all setup demo check check-steps check-asan check-asan-steps valgrind valgrind-steps run-headers run-layers e2e \
-  test static check-warnings cov cov-steps run-cov-e2e bench lint format clean distclean help
+  test static check-warnings cov cov-steps run-cov-e2e bench bench-micro lint format clean distclean help

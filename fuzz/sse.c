@@ -46,7 +46,7 @@ static size_t read_all(struct slice in, struct fuzz_dice *dice, char *out)
     }
     if (in.n)
         memcpy(out + n, in.p + start, in.n - start);
-    return n + (start < in.n && !(in.n - start == 1 && in.p[start] == '\n') ? in.n - start : 0);
+    return n + (start < in.n ? in.n - start : 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

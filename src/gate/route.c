@@ -115,7 +115,7 @@ static void keys_add_random(struct build *b, const struct candidate *c, const st
     for (uint32_t i = 0; i < n; i++) { /* Fisher-Yates, inside out */
         uint32_t j = (uint32_t)(health_random(b->health) % (i + 1));
 
-        shuffled[i] = shuffled[j];
+        shuffled[i] = j < i ? shuffled[j] : key[i];
         shuffled[j] = key[i];
     }
     for (uint32_t i = 0; i < n; i++)

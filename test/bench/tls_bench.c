@@ -141,7 +141,7 @@ static void bench_records(const struct tls_identity *id, size_t piece)
     struct tls *c, *s;
     struct cost ignored = {0, 0};
     struct fault f;
-    size_t took, got, sent = 0, all = 0, total = piece < 4096 ? 8 << 20 : 256 << 20;
+    size_t took, got, all = 0, total = piece < 4096 ? 8 << 20 : 256 << 20;
     int64_t write_us = 0, read_us = 0;
     int fd[2], size = 1 << 20;
 
@@ -151,8 +151,8 @@ static void bench_records(const struct tls_identity *id, size_t piece)
     while (all < total) {
         int64_t t0 = cpu_us();
         for (int i = 0; i < 4; i++)
-            if (tls_write(s, fd[1], &(struct slice){data, piece}, 1, &took, &f) == IO_DONE)
-                sent += took;
+            if (tls_write(s, fd[1], &(struct slice){data, piece}, 1, &took, &f) != IO_DONE)
+                break;
         (void)tls_flush(s, fd[1], &f);
         int64_t t1 = cpu_us();
         while (tls_read(c, fd[0], back, sizeof back, &got, &f) == IO_DONE && got)

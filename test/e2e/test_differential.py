@@ -143,6 +143,8 @@ EXCEPTIONS = [
     ("llhttp", "content-length in a trailer", "the same; llhttp refuses the field itself",
      lambda raw, us, it: it.line in ("bad HPE_INVALID_CONTENT_LENGTH", "bad HPE_UNEXPECTED_CONTENT_LENGTH", "bad HPE_INVALID_TRANSFER_ENCODING") and
      framing_in_trailer(raw)),
+    ("llhttp", "tab behind content-length", "RFC 9110 5.6.3: blanks around a value are spaces and tabs; llhttp takes only spaces behind this one",
+     lambda raw, us, it: it.line == "bad HPE_INVALID_CONTENT_LENGTH" and re.search(rb"\r\ncontent-length:[ \t]*[0-9]+ *\t", raw, re.I)),
     ("llhttp", "method it does not know", "weir answers it 405 and closes; llhttp holds a list of methods",
      lambda raw, us, it: it.line == "bad HPE_INVALID_METHOD" and raw.lstrip(b"\r\n").startswith(us.method.encode("latin-1") + b" ")),
 ]
