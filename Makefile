@@ -77,10 +77,11 @@ LD_HARDEN := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
 
 # The binary has to stay below 400 KB. Code that every byte or every handshake goes through is compiled for speed (measured by
 # `make bench`), all else for size. No unwind tables: debuggers find theirs in build/weir.debug.
-HOT := src/json/scan% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% src/http/write% \
+HOT := src/gate/trace% src/gate/headers% src/gate/held% src/gate/exchange% src/gate/relay% src/http/write% src/net/loop% src/base/mem% \
+  src/json/scan% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% src/http/write% \
   src/llm/stream% src/llm/peek% src/base/slice% src/base/map% src/base/sha256% \
   $(addprefix vendor/bearssl/src/,symcipher/aes_x86ni% hash/ghash_pclmul% symcipher/chacha20_sse2% symcipher/poly1305_ctmulq% \
-    hash/sha2small% ec/ec_p256% ec/ec_c25519% int/i62%)
+    hash/sha2small% ec/ec_p256% int/i62%)
 rel_opt = $(if $(filter $(HOT),$(1)),-O2 -falign-functions=16 -falign-jumps=1 -falign-loops=1 -falign-labels=1,-Os) \
   $(if $(filter src/base/relr.c,$(1)),-fno-lto)
 # Packed relocations make position independence cost 2 KB instead of 30; src/base/relr.c applies them (see there).

@@ -58,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     FUZZ_CHECK(e.text[0] && memchr(e.text, 0, sizeof e.text));
-    FUZZ_CHECK(e.column <= size + 1 && e.line <= size + 1 && !strstr(e.text, "sk-of-the-env"));
+    FUZZ_CHECK(e.column <= size + 1 && e.line <= size + 1);
+    FUZZ_CHECK(!strstr(e.text, "sk-of-the-env") || memmem(data, size, "sk-of", 5)); /* no secret of ours in a message */
     return 0;
 }

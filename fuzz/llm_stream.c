@@ -34,7 +34,7 @@ static void one_event(struct llm_stream *s, struct slice raw)
 
 static void closing_event(struct llm_stream *s, struct slice text)
 {
-    char out[1024];
+    char out[4096];
     struct slice error;
     struct arena a;
     size_t n = llm_error_event(s, SLICE("stream_truncated"), slice_first(text, 100), SLICE("req-1"), out, sizeof out);

@@ -6,8 +6,8 @@
 
 static const char settings[] =
     "{\"providers\":[{\"providerId\":\"own\",\"baseUrl\":\"https://llm.example/v1\",\"supportedApiSurfaces\":[{\"format\":\"openai\",\"surface\":"
-    "\"chat-completions\",\"supportedParameters\":[\"messages\",\"stream\",\"max_tokens\"]},{\"format\":\"openai\",\"surface\":\"responses\"}],"
-    "\"models\":[{\"modelId\":\"m\",\"unsupportedParameters\":[\"temperature\",\"stop\"]}]}],"
+    "\"chat-completions\",\"supportedParams\":[{\"name\":\"messages\"},{\"name\":\"stream\"},{\"name\":\"max_tokens\"}]},{\"format\":\"openai\",\"surface\":\"responses\"}],"
+    "\"models\":[{\"modelId\":\"m\",\"unsupportedParams\":[{\"name\":\"temperature\"},{\"name\":\"stop\"}]}]}],"
     "\"providerKeys\":[{\"id\":\"k1\",\"providerId\":\"own\",\"value\":\"key-1\"},{\"id\":\"k2\",\"providerId\":\"openai\",\"value\":\"key-2\"}]}";
 static struct json_member member[JSON_MEMBERS_MAX];
 static char memory[1 << 20];

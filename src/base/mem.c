@@ -5,7 +5,6 @@
  * without merging, because the next request takes the same sizes again. */
 #include "base/mem.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/list.h"
@@ -40,17 +39,32 @@ static bool refused(uint64_t call, uint64_t fail_at, bool from_then_on)
     return fail_at && (call == fail_at || (from_then_on && call > fail_at));
 }
 
+/* Straight from the kernel: start-up takes a few large blocks for arenas, and libc's allocator would be 5 KB of binary for that. */
+struct heap_block {
+    size_t size;
+    size_t pad; /* what is handed out stays aligned to 16 */
+};
+
 void *mem_heap_take(size_t size)
 {
+    struct heap_block *b;
+
     heap.calls++;
-    if (refused(heap.calls, heap.fail_at, heap.from_then_on))
+    if (refused(heap.calls, heap.fail_at, heap.from_then_on) || size > SIZE_MAX - sizeof *b)
         return NULL;
-    return calloc(1, size ? size : 1);
+    b = sys_reserve(size + sizeof *b);
+    if (!b)
+        return NULL;
+    b->size = size + sizeof *b;
+    return b + 1;
 }
 
 void mem_heap_give(void *p)
 {
-    free(p);
+    struct heap_block *b = p;
+
+    if (b)
+        sys_unreserve(b - 1, b[-1].size);
 }
 
 static void *heap_source_take(void *owner, size_t *size)

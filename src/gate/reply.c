@@ -2,9 +2,9 @@
 #include "gate/reply.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "gate/headers.h"
 #include "gate/relay.h"
 #include "gate/route.h"
@@ -151,19 +151,19 @@ void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, co
     struct http_out o;
     struct slice body;
     va_list ap;
-    int n;
+    size_t n;
 
     va_start(ap, format);
-    n = vsnprintf(message, sizeof message, format, ap);
+    n = (size_t)text_vformat(message, sizeof message, format, ap);
     va_end(ap);
-    n = n < (int)sizeof message ? n : (int)sizeof message - 1;
+    n = n < sizeof message ? n : sizeof message - 1;
     x->refusal = row->code;
     if (x->heartbeat_sent) {
         relay_cut(x, row->code, message); /* the 200 is out: a final failure is an error event then */
         x->end = END_ERROR;
         return;
     }
-    body = error_body(x, row, &d, slice_make(message, (size_t)n), d.with_attempts);
+    body = error_body(x, row, &d, slice_make(message, n), d.with_attempts);
     if (!body.n)
         body = error_body(x, row, &d, slice_make(message, (size_t)n), false);
     begin(x, &o, d.status ? d.status : row->status);

@@ -8,7 +8,7 @@
  * stands between a key and its value can, in an event of several data lines; such an event is read.
  *
  * The cost: 64 bytes at a time are compared with "quote, then one of three letters" and with control bytes,
- * which are line ends here. */
+ * nearly all of which are line ends here. */
 #include "llm/peek.h"
 
 #include <string.h>
@@ -129,8 +129,8 @@ INLINE bool hit_matters(const char *p, const char *end, struct peek *out)
 {
     if (*p == '"')
         return word_matters(p + 1, end, out);
-    /* Blank lines are most of them, and fields begin with these two letters. */
-    return end - p > 1 && (p[1] == 'd' || p[1] == 'e') && line_matters(p + 1, end, out);
+    /* Blank lines are most of them, and fields begin with these two letters. A tab ends no line. */
+    return end - p > 1 && (p[1] == 'd' || p[1] == 'e') && (*p == '\n' || *p == '\r') && line_matters(p + 1, end, out);
 }
 
 static bool search_bytewise(enum surface surface, const char *p, const char *end, struct peek *out)

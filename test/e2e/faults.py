@@ -63,7 +63,7 @@ fault("F-025", "plain http on the tls port", None, "unreachable", 502, base="tls
 
 # ---- sending and waiting for the head ------------------------------------------------------------------------------
 fault("F-028", "reset before the body is read", raw(("rst",)), "unreachable", 502, early=True, size=400000)
-fault("F-029", "peer stops reading", raw(("hold", 30)), {"timeout", "unreachable"}, 502, early=True, size=9000000, slow=True)
+fault("F-029", "peer stops reading", raw(("hold", 30)), {"timeout", "unreachable"}, 502, early=True, size=6000000, slow=True)
 fault("F-030", "early 413", lambda d, s: answer(413, d.error("request_too_large", "too big")) + [("hold", 1)],
       "rejected", PASS, early=True, size=400000)
 fault("F-031", "early 401", lambda d, s: answer(401, d.error("authentication_error", "no")) + [("hold", 1)],

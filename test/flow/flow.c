@@ -377,6 +377,19 @@ static void leak_check(void)
         exit(1); /* the next world would inherit it */
 }
 
+/* After it the next world can be opened. */
+static void end_world(bool served)
+{
+    undisturb();
+    if (served)
+        ask_once_more();
+    leak_check();
+    conf_put(conf);
+    conf_put(conf);
+    conf = NULL;
+    fake_reset();
+}
+
 static void run_once(const struct flow *f)
 {
     muted = progress->how > BYTES;
@@ -387,14 +400,26 @@ static void run_once(const struct flow *f)
         CHECK_INT(fake.failed, 0);
     if (progress->how == CALL_ONCE || progress->how == CALLS_FROM)
         CHECK(fake.failed > 0);
-    undisturb();
-    if (progress->how > BYTES)
-        ask_once_more();
-    leak_check();
-    conf_put(conf);
-    conf_put(conf);
-    conf = NULL;
-    fake_reset();
+    end_world(progress->how > BYTES);
+}
+
+bool flow_once(void (*run)(const void *row), const void *row)
+{
+    static struct progress alone;
+
+    progress = &alone;
+    check_failed = 0;
+    run(row);
+    end_world(true);
+    return check_failed == 0;
+}
+
+void flow_fail(uint64_t call_nth, uint64_t memory_nth, bool from_then_on)
+{
+    memset(fake.calls, 0, sizeof fake.calls);
+    fake.fail.nth = call_nth;
+    fake.fail.from_then_on = from_then_on;
+    mem_fail_at(memory_nth, from_then_on);
 }
 
 /* ---- Running ---- */

@@ -22,6 +22,12 @@ void flow_add_quick(const char *name, void (*run)(const void *row), const void *
 void flow_add_large(const char *name, void (*run)(const void *row), const void *row);
 int flow_main(void);
 
+/* For a program that makes up its flows: one run in this process, a request that must still be served, the leak check. False, after saying why, when one of them
+ * failed; when something is left that the next run would inherit, the process ends. */
+bool flow_once(void (*run)(const void *row), const void *row);
+/* Inside such a run: the call_nth fallible call and the memory_nth block are refused, once or from then on; 0: none. */
+void flow_fail(uint64_t call_nth, uint64_t memory_nth, bool from_then_on);
+
 /* ---- Inside a flow ---- */
 
 /* Checks that count only when nothing was made to fail. They go through flow.c, where the counts are. */

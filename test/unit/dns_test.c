@@ -208,22 +208,35 @@ static void serve_tcp(struct watch *w, unsigned events)
     CHECK(loop_watch(&s->on_client, s->client, SYS_IN, serve_stream));
 }
 
+/* One port for both: the kernel chooses it for UDP, and somebody else may hold it for TCP, so this takes a few draws. */
+static bool server_bind(struct server *s)
+{
+    for (int draws = 0; draws < 50; draws++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t n = sizeof at;
+
+        s->udp = socket(AF_INET, SOCK_DGRAM, 0);
+        s->tcp = socket(AF_INET, SOCK_STREAM, 0);
+        if (bind(s->udp, (struct sockaddr *)&at, sizeof at) == 0 && getsockname(s->udp, (struct sockaddr *)&at, &n) == 0 &&
+            bind(s->tcp, (struct sockaddr *)&at, sizeof at) == 0 && listen(s->tcp, 8) == 0) {
+            s->port = ntohs(at.sin_port);
+            return true;
+        }
+        close(s->udp);
+        close(s->tcp);
+    }
+    return false;
+}
+
 static void server_open(struct server *s, enum manner manner)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof at;
-
     memset(s, 0, sizeof *s);
     s->manner = manner;
     s->ttl_s = 300;
     s->last_octet = 1;
     s->client = -1;
-    s->udp = socket(AF_INET, SOCK_DGRAM, 0);
-    s->tcp = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(bind(s->udp, (struct sockaddr *)&at, sizeof at) == 0);
-    getsockname(s->udp, (struct sockaddr *)&at, &n);
-    s->port = ntohs(at.sin_port);
-    CHECK(bind(s->tcp, (struct sockaddr *)&at, sizeof at) == 0 && listen(s->tcp, 8) == 0);
+    if (!CHECK(server_bind(s)))
+        exit(check_end()); /* nothing below would mean anything */
     timer_init(&s->late, serve_late);
     CHECK(loop_watch(&s->on_udp, s->udp, SYS_IN, serve_udp) && loop_watch(&s->on_tcp, s->tcp, SYS_IN, serve_tcp));
 }

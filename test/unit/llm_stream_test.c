@@ -28,6 +28,8 @@ static unsigned one_event(enum surface surface, bool committed, struct slice raw
         memcpy(copy, raw.p, raw.n);
     scratch_init(&scratch);
     llm_stream_init(s, surface, DIALECT_OPENAI);
+    if (committed && !slice_starts(raw, SLICE("\xef\xbb\xbf"))) /* a stream's first event is always read, for its BOM */
+        (void)llm_stream_event(s, SLICE(": begun\n\n"), true, &scratch, error);
     signs = llm_stream_event(s, slice_make(copy, raw.n), committed, &scratch, error);
     if (error->n > 0 && error->n < sizeof(kept)) {
         memcpy(kept, error->p, error->n);
@@ -55,6 +57,7 @@ static const struct event_case event_cases[] = {
     /* nothing */
     {CHAT, ": OPENROUTER PROCESSING\n\n", N, ""},
     {CHAT, ":\n\n", N, ""},
+    {CHAT, ": a\tdata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n", N, ""},
     {CHAT, "\n", N, ""},
     {CHAT, "\r\n", N, ""},
     {CHAT, "retry: 3000\n\n", N, ""},
