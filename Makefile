@@ -5,6 +5,7 @@
 #   host  host libc, -DWEIR_DEBUG: unit and flow tests, valgrind
 #   asan  the same with address and undefined-behaviour sanitizers
 #   cov   the same counting lines
+#   fuzz  clang with its fuzzer and both sanitizers
 # BearSSL is compiled once per libc by our own rule; its makefile is not used.
 
 all:
@@ -16,6 +17,7 @@ V ?=
 K ?=
 HOST_CC ?= gcc
 MUSL_CC ?= musl-gcc
+FUZZ_CC ?= clang
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 Q := $(if $(V),,@)
@@ -44,6 +46,8 @@ FLOW := $(sort $(wildcard test/flow/*_test.c))
 FLOW_HELP := $(filter-out $(FLOW),$(sort $(wildcard test/flow/*.c)))
 BENCH := $(sort $(wildcard test/bench/*.c))
 E2E := $(wildcard test/e2e/test_*.py)
+FUZZ_SRC := $(sort $(wildcard fuzz/*.c))
+FUZZ := $(filter-out replay,$(FUZZ_SRC:fuzz/%.c=%))
 
 # ---- vendored sources ----------------------------------------------------------------------------------------------
 # The list of BearSSL's files is only known after fetching: an included makefile that make rebuilds and then starts over.
@@ -78,10 +82,10 @@ LD_HARDEN := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
 # The binary has to stay below 400 KB. Code that every byte or every handshake goes through is compiled for speed (measured by
 # `make bench`), all else for size. No unwind tables: debuggers find theirs in build/weir.debug.
 HOT := src/gate/trace% src/gate/headers% src/gate/held% src/gate/exchange% src/gate/relay% src/http/write% src/net/loop% src/base/mem% \
-  src/json/scan% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% src/http/write% \
+  src/json/scan% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% \
   src/llm/stream% src/llm/peek% src/base/slice% src/base/map% src/base/sha256% \
   $(addprefix vendor/bearssl/src/,symcipher/aes_x86ni% hash/ghash_pclmul% symcipher/chacha20_sse2% symcipher/poly1305_ctmulq% \
-    hash/sha2small% ec/ec_p256% int/i62%)
+    ec/ec_p256% int/i62%)
 rel_opt = $(if $(filter $(HOT),$(1)),-O2 -falign-functions=16 -falign-jumps=1 -falign-loops=1 -falign-labels=1,-Os) \
   $(if $(filter src/base/relr.c,$(1)),-fno-lto)
 # Packed relocations make position independence cost 2 KB instead of 30; src/base/relr.c applies them (see there).
@@ -93,6 +97,8 @@ LD_REL := -O2 $(REL_CODE) $(LD_HARDEN) $(if $(RELR),-Wl$(comma)-z$(comma)$(RELR)
 REL_FLAGS := $$(call rel_opt,$$<) $(REL_CODE) $(if $(RELR),-DWEIR_PACKED_RELOCATIONS)
 HOST_FLAGS := -O1 -g -fno-omit-frame-pointer -DWEIR_DEBUG
 ASAN_FLAGS := $(HOST_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all
+# pointer-overflow would stop at NULL + 0, which an empty slice may be; the address sanitizer sees what matters of it.
+FUZZ_FLAGS := $(HOST_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all
 COV_FLAGS := -O0 -g --coverage -fprofile-update=atomic
 
 # $(1) build name, $(2) compiler, $(3) its flags, $(4) which BearSSL
@@ -128,8 +134,20 @@ build/$(1)/test/flow/%: test/flow/%.c $(FLOW_HELP) build/$(1)/libflow.a build/$(
 	  $$< $(FLOW_HELP) build/$(1)/libflow.a build/$(4)/libbearssl.a -o $$@
 	@$(2) $$(LANG_FLAGS) -Itest/unit -Itest/flow $(3) -MM -MP -MT $$@ $$< $(FLOW_HELP) >$$@.d
 
+# A fuzz target with the fuzzer in the fuzz build, elsewhere with a main that replays files.
+FUZZ_MAIN_$(1) := $(if $(filter fuzz,$(1)),-fsanitize=fuzzer,fuzz/replay.c)
+build/$(1)/fuzz/%: fuzz/%.c fuzz/fuzz.h fuzz/replay.c build/$(1)/libweir.a build/$(4)/libbearssl.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)$(2) $$(LANG_FLAGS) $$(WARN) $$(WERROR) $(3) $$< $$(FUZZ_MAIN_$(1)) build/$(1)/libweir.a build/$(4)/libbearssl.a -o $$@
+build/$(1)/fuzz/flow: fuzz/flow.c fuzz/fuzz.h fuzz/replay.c $(FLOW_HELP) build/$(1)/libflow.a build/$(4)/libbearssl.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)$(2) $$(LANG_FLAGS) $$(WARN) $$(WERROR) -Itest/unit -Itest/flow $(3) \
+	  $$< $$(FUZZ_MAIN_$(1)) $(FLOW_HELP) build/$(1)/libflow.a build/$(4)/libbearssl.a -o $$@
+
 run-$(1)/%: build/$(1)/test/%
 	@test/run-one.sh $$* $$(RUNNER) $$<
+run-$(1)/fuzz/%: build/$(1)/fuzz/%
+	@test/run-one.sh fuzz/$$* $$(RUNNER) $$< fuzz/corpus/$$* fuzz/crash/$$*
 
 -include $$(OBJ_$(1):.o=.d) $$(patsubst test/%.c,build/$(1)/test/%.d,$$(UNIT) $$(FLOW) $$(BENCH))
 endef
@@ -149,6 +167,7 @@ $(eval $(call build_rules,rel,$(REL_CC),$(REL_FLAGS),rel))
 $(eval $(call build_rules,host,$(HOST_CC),$(HOST_FLAGS),host))
 $(eval $(call build_rules,asan,$(HOST_CC),$(ASAN_FLAGS),host))
 $(eval $(call build_rules,cov,$(HOST_CC),$(COV_FLAGS),host))
+$(eval $(call build_rules,fuzz,$(FUZZ_CC),$(FUZZ_FLAGS),host))
 $(eval $(call bearssl_rules,rel,$(REL_CC),$(REL_FLAGS)))
 $(eval $(call bearssl_rules,host,$(HOST_CC),-O2 -g))
 
@@ -190,7 +209,7 @@ build/cov/weir: $(OBJ_cov) build/host/libbearssl.a
 # Every test program prints "N passed, N failed" last; run-one.sh shows its output only when something went wrong and
 # notes the count, run-sum.sh adds the notes up.
 pick = $(if $(K),$(foreach t,$(1),$(if $(findstring $(K),$(t)),$(t))),$(1))
-tests_of = $(patsubst test/%.c,run-$(1)/%,$(call pick,$(UNIT) $(FLOW)))
+tests_of = $(patsubst test/%.c,run-$(1)/%,$(call pick,$(UNIT) $(FLOW))) $(call pick,$(FUZZ:%=run-$(1)/fuzz/%))
 
 SANITIZE_ENV := ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1 \
   UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -207,6 +226,7 @@ check-asan:
 check-asan-steps: $(call tests_of,asan)
 
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,possible --track-fds=no
+valgrind: export WEIR_SLACK = 40
 valgrind:
 	@test/run-sum.sh valgrind $(MAKE) -k valgrind-steps RUNNER='$(VALGRIND)'
 valgrind-steps: $(patsubst test/%.c,run-host/%,$(call pick,$(UNIT)))
@@ -227,7 +247,7 @@ test:
 	@test/run-all.sh "$(MAKE)" setup all check check-asan e2e
 
 check-warnings: | build/bearssl.mk
-	$(Q)test/run-warnings.sh "$(CHECK_FLAGS) -O2" gcc clang -- $(SRC) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH)
+	$(Q)test/run-warnings.sh "$(CHECK_FLAGS) -O2" gcc clang -- $(SRC) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH) $(FUZZ_SRC)
 
 cov: build/cov/weir build/cov/test/e2e/read_requests
 	@test/setup.sh test
@@ -248,6 +268,12 @@ build/bench/%: test/%.c $(LIB_SRC) $(HDR) build/host/libbearssl.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(HOST_CC) $(LANG_FLAGS) -O2 -Itest/unit $< $(LIB_SRC) build/host/libbearssl.a -o $@
 .PHONY: $(patsubst test/%.c,run-%,$(BENCH))
+
+# Seeds: the committed ones, all former finds, and what can be made of the shared data. What is found is in build/fuzz/found.
+MINUTES ?= 1
+fuzz: $(FUZZ:%=build/fuzz/fuzz/%)
+fuzz-run: $(patsubst %,build/fuzz/fuzz/%,$(or $(T),$(FUZZ)))
+	@fuzz/run.sh $(MINUTES) $(or $(T),$(FUZZ))
 
 lint:
 	@test/setup.sh lint
@@ -275,10 +301,11 @@ help:
 	@echo 'make check-warnings  gcc and clang with every warning an error'
 	@echo 'make lint         clang-tidy, cppcheck, gcc -fanalyzer, banned calls'
 	@echo 'make cov          line coverage of src/ by all tests'
+	@echo 'make fuzz         build the fuzz targets with clang;  make fuzz-run MINUTES=5 T=flow: run one (or all)'
 	@echo 'make bench        CPU, memory and start-up beside nginx, HAProxy and a bare relay, as ratios (FULL=1: longer, all of it)'
 	@echo 'make bench-micro  the parsers alone'
 	@echo 'make format       clang-format'
 	@echo 'make clean        remove build/ and weir;  distclean: and the fetched sources'
 
-.PHONY: all setup demo check check-steps check-asan check-asan-steps valgrind valgrind-steps run-headers run-layers e2e \
+.PHONY: all setup demo fuzz fuzz-run check check-steps check-asan check-asan-steps valgrind valgrind-steps run-headers run-layers e2e \
   test static check-warnings cov cov-steps run-cov-e2e bench bench-micro lint format clean distclean help

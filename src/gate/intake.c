@@ -80,8 +80,10 @@ static enum io read_more(struct xchg *x, struct feed *f)
             f->n = 0;
         return io;
     }
-    if (x->client_events & SYS_GONE)
-        x->client_events |= SYS_IN; /* the end is still to be read */
+    /* A full read means that more is there, and behind SYS_GONE the end: both are read on without asking the kernel again, while what
+     * came is still in the cache. */
+    if (got == cap || x->client_events & SYS_GONE)
+        x->client_events |= SYS_IN;
     if (f->scratch) {
         f->p = to;
         f->n = got;

@@ -41,7 +41,7 @@ enum {
     OUT_HIGH = 65536,             /* queued for the client: stop reading upstream */
     OUT_LOW = 16384,              /* go on reading */
     PIPELINE_MAX = 65536,         /* bytes of later requests that wait in memory */
-    CLIENT_READ = 16384,          /* one read of a head; longer bodies are then read where they stay */
+    CLIENT_READ = 8192,           /* the first read of a request; what a longer body has beyond it is read to where it stays */
     REQUEST_ID_LEN = 28,
 };
 

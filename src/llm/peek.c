@@ -120,7 +120,10 @@ static bool line_matters(const char *p, const char *end, struct peek *out)
     if (AT(p, end, "event:")) {
         p = skip_blank(p + 6, end);
         out->ping = AT(p, end, "ping");
-        return AT(p, end, "error") || AT(p, end, "message_delta") || AT(p, end, "message_stop");
+        /* What the name says stands in the data as well, but for a provider that leaves the type out there. */
+        return AT(p, end, "error") || AT(p, end, "message_") || AT(p, end, "response.completed") || AT(p, end, "response.incomplete") ||
+               AT(p, end, "response.failed") || AT(p, end, "response.done") || AT(p, end, "image_generation.completed") ||
+               AT(p, end, "image_edit.completed") || AT(p, end, "speech.audio.done");
     }
     return AT(p, end, "error:"); /* GPUStack */
 }

@@ -252,7 +252,8 @@ static unsigned read_media(struct llm_stream *s, const struct members *m, struct
     unsigned signs = members_filled(m, "b64_json") || members_filled(m, "audio") ? LLM_CONTENT : 0;
 
     (void)usage_read(members_get(m, "usage", &type), s->surface, &s->usage);
-    if (slice_ends(type_word, SLICE(".completed")) || slice_ends(type_word, SLICE(".done")))
+    /* The same words as in peek.c: what is an end before commit is one after it. */
+    if (is(type_word, "image_generation.completed") || is(type_word, "image_edit.completed") || is(type_word, "speech.audio.done"))
         signs |= LLM_FINISH | LLM_END;
     return signs;
 }

@@ -5,7 +5,9 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/slice.h"
 
@@ -49,6 +51,24 @@ static inline bool check_slices(struct slice got, struct slice want, const char 
         if (!check_that(g_ == w_, __FILE__, __LINE__, #got " == " #want))                          \
             printf("     got %lld, want %lld\n", g_, w_);                                          \
     } while (0)
+
+/* Processor time of this process so far: a busy machine does not lengthen it, as it does real time. */
+static inline double check_cpu_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* How many times longer than usual things may take: WEIR_SLACK, which make sets for valgrind. */
+static inline int check_slack(void)
+{
+    const char *s = getenv("WEIR_SLACK");
+    long n = s ? strtol(s, NULL, 10) : 1;
+
+    return n > 1 ? (int)n : 1;
+}
 
 /* Prints the closing line; the value is main's exit code. */
 static inline int check_end(void)

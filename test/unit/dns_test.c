@@ -521,14 +521,14 @@ static void test_failover(void)
     use_servers(s, 2, 100, 2);
     CHECK(!resolve(&g, "one.test"));
     int64_t took = turn_until(&g, 1000);
-    CHECK(g.fault.kind == FAULT_NONE && took >= 95 && took < 300);
+    CHECK(g.fault.kind == FAULT_NONE && took >= 95 && took < 800);
 
     check_case("F-003: all silent");
     s[1].manner = SILENT;
     CHECK(!resolve(&g, "two.test"));
     took = turn_until(&g, 2000);
     CHECK_STR(what_of(&g), "no answer from DNS servers");
-    CHECK(took >= 390 && took < 1000);
+    CHECK(took >= 390 && took < 1900);
     CHECK_INT(dns_counts().questions, 0);
 
     check_case("F-004: nobody listens: told at once");
@@ -589,7 +589,7 @@ static void test_odd_servers(void)
     s.manner = ONLY_A_SILENT;
     CHECK(!resolve(&g, "half.test"));
     int64_t took = turn_until(&g, 1000);
-    CHECK(g.result.count == 1 && took >= 45 && took < 200);
+    CHECK(g.result.count == 1 && took >= 45 && took < 450);
     check_case("IPv6 late by 20 ms is waited for");
     s.manner = SLOW_V6;
     CHECK(resolve_wait(&g, "late.test", 1000));
@@ -611,7 +611,7 @@ static void test_stale(void)
     s.manner = SILENT;
     CHECK(!resolve(&g, "known.test"));
     int64_t took = turn_until(&g, 2000);
-    CHECK(g.fault.kind == FAULT_NONE && g.result.count == 2 && took >= 480 && took < 700);
+    CHECK(g.fault.kind == FAULT_NONE && g.result.count == 2 && took >= 480 && took < 1150);
     CHECK(resolve(&g, "known.test") && g.fault.kind == FAULT_NONE); /* the question still runs */
     turn_for(900); /* and fails */
     CHECK_INT(dns_counts().questions, 0);

@@ -186,6 +186,7 @@ static const struct event_case event_cases[] = {
     {RESP, TYPED("response.completed", ",\"response\":{\"status\":\"completed\",\"error\":null}"), F | E, ""},
     {RESP, TYPED("response.incomplete", ",\"response\":{\"status\":\"incomplete\"}"), F | E, ""},
     {RESP, "data: {\"type\":\"response.completed\",\"response\":{}}\n\n", F | E, ""},
+    {RESP, "event: response.completed\ndata: {\"response\":{}}\n\n", F | E, ""},
     {RESP, "data: {\"response\":{},\"sequence_number\":9,\"type\":\"response.completed\"}\n\n", F | E, ""},
     {RESP, TYPED("response.failed", ",\"response\":{\"status\":\"failed\",\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"m\"}}"), X,
      "{\"code\":\"rate_limit_exceeded\",\"message\":\"m\"}"},
@@ -201,6 +202,8 @@ static const struct event_case event_cases[] = {
     {SURFACE_IMAGES, TYPED("image_generation.completed", ",\"b64_json\":\"aa\",\"usage\":{\"input_tokens\":1}"), C | F | E, NULL},
     {SURFACE_SPEECH, TYPED("speech.audio.delta", ",\"audio\":\"aa\""), C, NULL},
     {SURFACE_SPEECH, TYPED("speech.audio.done", ",\"usage\":{\"input_tokens\":1,\"output_tokens\":2}"), F | E, NULL},
+    {SURFACE_SPEECH, TYPED("response.output_text.done", ",\"text\":\"a\""), N, NULL},
+    {SURFACE_SPEECH, "event: speech.audio.done\ndata: {}\n\n", F | E, NULL},
     {SURFACE_SPEECH, TYPED("error", ",\"error\":{\"message\":\"m\"}"), X, NULL},
 
     /* Content that speaks of ends and errors: escaped quotes, whole words, keys of a tool's arguments. */
