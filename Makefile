@@ -135,7 +135,7 @@ build/$(1)/test/flow/%: test/flow/%.c $(FLOW_HELP) build/$(1)/libflow.a build/$(
 	@$(2) $$(LANG_FLAGS) -Itest/unit -Itest/flow $(3) -MM -MP -MT $$@ $$< $(FLOW_HELP) >$$@.d
 
 # A fuzz target with the fuzzer in the fuzz build, elsewhere with a main that replays files.
-FUZZ_MAIN_$(1) := $(if $(filter fuzz,$(1)),-fsanitize=fuzzer,fuzz/replay.c)
+FUZZ_MAIN_$(1) := $(if $(filter fuzz,$(1)),-fsanitize=fuzzer -fsanitize-coverage-ignorelist=fuzz/uncounted.txt,fuzz/replay.c)
 build/$(1)/fuzz/%: fuzz/%.c fuzz/fuzz.h fuzz/replay.c build/$(1)/libweir.a build/$(4)/libbearssl.a
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)$(2) $$(LANG_FLAGS) $$(WARN) $$(WERROR) $(3) $$< $$(FUZZ_MAIN_$(1)) build/$(1)/libweir.a build/$(4)/libbearssl.a -o $$@

@@ -76,7 +76,7 @@ static void move(struct slice *in)
 /* A client that never asked for anything but what the gate says: heads, bodies, and then the next. */
 static void check_client(struct client *c)
 {
-    struct slice got = slice_make(c->peer.got.p + c->peer.got.off, bytes_len(&c->peer.got));
+    struct slice got = slice_from(slice_make(c->peer.got.p, c->peer.got.n), c->peer.got.off);
     struct answer a;
 
     while (got.n) {

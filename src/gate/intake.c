@@ -22,7 +22,7 @@ static const struct refusal_detail no_retry = {.retry_after_s = -1};
 
 static struct feed waiting(struct xchg *x)
 {
-    return (struct feed){x->in.p + x->in_off, x->in.len - x->in_off, false};
+    return (struct feed){x->in.p ? x->in.p + x->in_off : NULL, x->in.len - x->in_off, false};
 }
 
 /* Keeps the bytes from p on for later. False: no memory. */

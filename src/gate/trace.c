@@ -31,7 +31,8 @@ static size_t u64_text(uint64_t v, char out[20])
 /* What stands behind the '=': the HTTP status, or the failure's word. */
 static struct slice result_word(const struct attempt_record *r, char number[20])
 {
-    if (r->status)
+    /* A 200 that failed all the same, by its body or its clock, is not told as "=200". */
+    if (r->outcome == OUTCOME_OK || (r->status >= 300 && r->outcome != OUTCOME_SKIPPED))
         return slice_make(number, u64_text(r->status, number));
     return slice_str(outcome_name((enum outcome)r->outcome));
 }

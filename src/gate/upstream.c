@@ -50,7 +50,7 @@ void upstream_end(struct upstream *up, struct up_result result)
 
 void upstream_fail(struct upstream *up, enum outcome outcome, struct fault f)
 {
-    struct up_result r = {.outcome = outcome, .status = 0, .fault = f, .retry_after_ms = -1};
+    struct up_result r = {.outcome = outcome, .status = up->status, .fault = f, .retry_after_ms = -1};
 
     /* Our own limits are nobody's fault but ours: no health is touched by them. */
     if (f.kind == FAULT_LOCAL || f.kind == FAULT_NO_MEMORY)

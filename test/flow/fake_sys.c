@@ -12,6 +12,7 @@ enum { SOCKS_MAX = 512, FIRST_FD = 3, FILES_MAX = 8, REGIONS_MAX = 256 };
 struct fake fake;
 
 static struct sock socks[SOCKS_MAX];
+static unsigned socks_used; /* those from here on were never taken in this world: most of them, and every turn of the loop looks at all */
 static unsigned poll_turn;
 static uint64_t chance;
 static struct {
@@ -74,7 +75,7 @@ void fake_reset(void)
     bytes_drop(&fake.log);
     fake = (struct fake){.now_ms = 5000000, .wall_offset_ms = 1800000000000};
     chance = 0x9E3779B97F4A7C15u;
-    poll_turn = 0;
+    poll_turn = socks_used = 0;
 }
 
 void fake_file(const char *path, const char *text)
@@ -116,6 +117,7 @@ static struct sock *sock_new(enum sock_kind kind)
     for (int i = 0; i < SOCKS_MAX; i++)
         if (socks[i].kind == SOCK_FREE) {
             socks[i] = (struct sock){.kind = kind, .fd = FIRST_FD + i, .connect_ms = -1};
+            socks_used = (unsigned)i < socks_used ? socks_used : (unsigned)i + 1;
             fake.activity++;
             return &socks[i];
         }
@@ -637,8 +639,9 @@ int sys_poll_wait(int poll_fd, struct sys_event *out, int cap, int timeout_ms)
     (void)timeout_ms; /* nobody waits here: flow.c moves the clock */
     poll_turn++;
     for (unsigned i = 0; i < SOCKS_MAX && n < cap; i++) {
-        struct sock *s = &socks[(i + poll_turn) % SOCKS_MAX]; /* any order is as good as another */
-        unsigned now = s->watched ? ready(s) : 0;
+        unsigned k = (i + poll_turn) % SOCKS_MAX; /* any order is as good as another */
+        struct sock *s = &socks[k];
+        unsigned now = k < socks_used && s->watched ? ready(s) : 0;
 
         if (now)
             out[n++] = (struct sys_event){s->data, now};

@@ -244,7 +244,7 @@ bool flow_answer(struct client *c, struct answer *a, int64_t most_ms)
         struct slice rest;
 
         flow_settle();
-        rest = slice_make(c->peer.got.p + c->read_off, c->peer.got.n - c->read_off);
+        rest = slice_from(slice_make(c->peer.got.p, c->peer.got.n), c->read_off);
         (void)answer_read(rest, client_ended(c), a);
         if ((a->status && a->complete) || client_ended(c)) {
             c->read_off += a->length;

@@ -249,7 +249,7 @@ static bool flood(struct pconn *c, size_t total)
 
 static bool read_request(struct provider_end *e, struct pconn *c)
 {
-    struct slice rest = slice_make(c->peer.got.p + c->read_off, c->peer.got.n - c->read_off);
+    struct slice rest = slice_from(slice_make(c->peer.got.p, c->peer.got.n), c->read_off);
     size_t n = whole_request(rest);
 
     if (!n)
