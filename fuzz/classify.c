@@ -10,7 +10,8 @@ static void check_verdict(const struct llm_verdict *v, bool whole_answer)
 {
     FUZZ_CHECK(v->outcome > OUTCOME_NONE && v->outcome < OUTCOME_COUNT);
     FUZZ_CHECK(v->retry_after_ms >= -1 && v->retry_after_ms <= 3600000);
-    FUZZ_CHECK(v->outcome == OUTCOME_OK ? whole_answer : v->status >= 300 || v->status == 204 || v->status == 205); /* those carry nothing a client can use */
+    /* 204 and 205 carry nothing that a client could use. */
+    FUZZ_CHECK(v->outcome == OUTCOME_OK ? whole_answer : v->status >= 300 || v->status == 204 || v->status == 205);
     FUZZ_CHECK(v->status >= 100 && v->status <= 999);
     FUZZ_CHECK(v->outcome == OUTCOME_OK || v->outcome == OUTCOME_RATE_LIMIT || v->outcome == OUTCOME_QUOTA || v->outcome == OUTCOME_AUTH ||
                v->outcome == OUTCOME_UPSTREAM_ERROR || v->outcome == OUTCOME_NOT_FOUND || v->outcome == OUTCOME_REJECTED ||

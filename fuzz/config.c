@@ -4,8 +4,13 @@
 
 static const char *some_env(void *user, const char *name)
 {
+    static const char *const known[][2] = {{"PORT", "127.0.0.1:8081"}, {"EMPTY", ""}, {"NOPE", NULL}};
+
     (void)user;
-    return strcmp(name, "NOPE") == 0 ? NULL : strcmp(name, "PORT") == 0 ? "127.0.0.1:8081" : strcmp(name, "EMPTY") == 0 ? "" : "sk-of-the-environment-01234567";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i][0]) == 0)
+            return known[i][1];
+    return "sk-of-the-environment-01234567";
 }
 
 static bool some_file(void *user, struct slice path, struct arena *a, struct slice *out)
@@ -13,7 +18,8 @@ static bool some_file(void *user, struct slice path, struct arena *a, struct sli
     (void)user;
     if (path.n > 6)
         return false;
-    *out = arena_copy(a, slice_starts(path, SLICE("/c")) ? SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") : SLICE("  from a file \n"));
+    *out = slice_starts(path, SLICE("/c")) ? SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") : SLICE("  from a file \n");
+    *out = arena_copy(a, *out);
     return !arena_overflowed(a);
 }
 

@@ -6,12 +6,17 @@
 enum { CLIENTS = 3, ACTS = 12, MOVES_MOST = 60, LINES_MOST = 64 };
 
 #define MODELS "{\"model\":\"m1\",\"models\":[\"m2\",\"m3\"]"
-static const char *const bodies[] = {MODELS "}", MODELS ",\"stream\":true}", "{\"model\":\"m2\",\"stream\":true}", "{\"model\":\"m1\"}", "{\"model\":\"m5\"}", "{}"};
+static const char *const bodies[] = {MODELS "}", MODELS ",\"stream\":true}", "{\"model\":\"m2\",\"stream\":true}", "{\"model\":\"m1\"}",
+                                     "{\"model\":\"m5\"}", "{}"};
 static const char *const paths[] = {CHAT, CHAT, "/v1/messages", "/v1/responses", "/v1/audio/speech"};
-static const struct act known[] = {READ, PLAIN("{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}"), ECHO, ECHO_STREAM, SEND(SSE_HEAD_CLOSE ROLE), SEND(DELTA("hi")),
-    SEND(FINISH DONE), SEND(SSE_HEAD), CHUNK(ROLE DELTA("a")), CHUNK(FINISH DONE), LAST_CHUNK, FAIL("429 No", "{\"error\":{\"message\":\"slow\"}}"),
-    FAIL("500 No", "{}"), CHUNK("data: {\"error\":{\"code\":500}}\n\n"), FIN, RST, WAIT(7), WAIT(40000), WINDOW(3), FLOOD(30000), AGAIN, READ_SOME(20), SEND("HTTP/1.1 100 X\r\n\r\n"),
-    DRIP(SSE_HEAD_CLOSE DELTA("slow") FINISH DONE, 9, 20), CHUNK(COMMENT), SEND("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"a\""), DRIP_CHUNK(DELTA("x"), 5, 300)};
+static const struct act known[] = {
+    READ, PLAIN("{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}"), ECHO, ECHO_STREAM,
+    SEND(SSE_HEAD_CLOSE ROLE), SEND(DELTA("hi")), SEND(FINISH DONE),
+    SEND(SSE_HEAD), CHUNK(ROLE DELTA("a")), CHUNK(FINISH DONE), LAST_CHUNK,
+    FAIL("429 No", "{\"error\":{\"message\":\"slow\"}}"), FAIL("500 No", "{}"), CHUNK("data: {\"error\":{\"code\":500}}\n\n"),
+    FIN, RST, WAIT(7), WAIT(40000), WINDOW(3), FLOOD(30000), AGAIN, READ_SOME(20), SEND("HTTP/1.1 100 X\r\n\r\n"),
+    DRIP(SSE_HEAD_CLOSE DELTA("slow") FINISH DONE, 9, 20), CHUNK(COMMENT),
+    SEND("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"a\""), DRIP_CHUNK(DELTA("x"), 5, 300)};
 static struct act script[3][ACTS + 1];
 static struct client *client[CLIENTS];
 
@@ -112,9 +117,8 @@ static void run(const void *row)
     struct slice in = *(const struct slice *)row;
     unsigned how = fuzz_byte(&in), often = fuzz_byte(&in), nth = fuzz_byte(&in);
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         write_script(script[i], &in);
-    }
     flow_open(how & 1 ? "\"perRequestTimeout\":\"20s\",\"totalTimeout\":\"60s\",\"streamHeartbeat\":\"1s\"" : "", "");
     for (int i = 0; i < 3; i++)
         provider_plays(i + 1, script[i]);

@@ -6,7 +6,8 @@
 
 static const char settings[] =
     "{\"providers\":[{\"providerId\":\"own\",\"baseUrl\":\"https://llm.example/v1\",\"supportedApiSurfaces\":[{\"format\":\"openai\",\"surface\":"
-    "\"chat-completions\",\"supportedParams\":[{\"name\":\"messages\"},{\"name\":\"stream\"},{\"name\":\"max_tokens\"}]},{\"format\":\"openai\",\"surface\":\"responses\"}],"
+    "\"chat-completions\",\"supportedParams\":[{\"name\":\"messages\"},{\"name\":\"stream\"},{\"name\":\"max_tokens\"}]},"
+    "{\"format\":\"openai\",\"surface\":\"responses\"}],"
     "\"models\":[{\"modelId\":\"m\",\"unsupportedParams\":[{\"name\":\"temperature\"},{\"name\":\"stop\"}]}]}],"
     "\"providerKeys\":[{\"id\":\"k1\",\"providerId\":\"own\",\"value\":\"key-1\"},{\"id\":\"k2\",\"providerId\":\"openai\",\"value\":\"key-2\"}]}";
 static struct json_member member[JSON_MEMBERS_MAX];
@@ -74,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     FUZZ_CHECK(asks.nmodels >= 1 && asks.nmodels <= MODELS_MAX + 1);
     struct rewrite r = {.text = in, .member = member, .nmembers = c.members, .at = asks.at, .surface = (enum surface)(what / 2 % SURFACE_COUNT),
-                        .max_output_tokens = what & 32 ? 100 : 0, .key = p->key[0], .known = what & 64 ? p->model : NULL, .model = asks.model[asks.nmodels - 1]};
+                        .max_output_tokens = what & 32 ? 100 : 0, .key = p->key[0], .known = what & 64 ? p->model : NULL,
+                        .model = asks.model[asks.nmodels - 1]};
     if (asks.stream)
         r.stream_options = rewrite_usage_options(in, member, asks.at, &a);
     FUZZ_CHECK(r.stream_options.n == 0 || json_valid(r.stream_options, NULL, NULL));

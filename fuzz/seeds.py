@@ -73,6 +73,7 @@ def vectors(path, targets):
         pass
 
 
+put("config", read(pathlib.Path("config.example.json")))
 if not shared.is_dir():
     print(f"left out: seeds of {shared}: not there")
     sys.exit(0)

@@ -51,6 +51,8 @@ void xchg_enter(struct xchg *x, enum xchg_state to)
 {
     must(edges[x->state] & (1u << to));
     x->state = to;
+    if (to != XCHG_READ_HEAD)
+        list_remove(&x->idle); /* it waits for no request any more, so it must not be taken to make room for another */
     if (xchg_queued(x))
         timer_arm(&x->timer, clock_ms() + WRITE_STALL_MS); /* it watches the client take what is queued */
     else
@@ -228,16 +230,13 @@ static enum turn turn_read_head(struct xchg *x)
         timer_arm(&x->timer, due);
         return TURN_PARK;
     case INTAKE_BODY:
-        list_remove(&x->idle);
         xchg_enter(x, XCHG_READ_BODY);
         return TURN_AGAIN;
     case INTAKE_ROUTED:
-        list_remove(&x->idle);
         timer_disarm(&x->timer);
         xchg_enter(x, XCHG_ATTEMPT);
         return TURN_AGAIN;
     case INTAKE_ANSWERED:
-        list_remove(&x->idle);
         return TURN_AGAIN;
     case INTAKE_GONE:
         xchg_enter(x, XCHG_OVER);
@@ -555,7 +554,6 @@ void xchg_open(int fd, const struct addr *peer)
     if (surplus && !crowd && !list_empty(&gate.idle)) { /* the one that has been idle longest makes room (L-40) */
         struct xchg *oldest = container_of(gate.idle.next, struct xchg, idle);
 
-        list_remove(&oldest->idle);
         xchg_enter(oldest, XCHG_OVER);
         loop_defer(&oldest->defer);
         surplus = false;

@@ -19,7 +19,7 @@ struct slice held_body(const struct upstream *up)
     size_t len;
     char *p = held_region(up, &len);
 
-    return slice_make(p + up->head_len, len - up->head_len);
+    return p ? slice_make(p + up->head_len, len - up->head_len) : slice_make(NULL, 0);
 }
 
 void held_forget_parsed(struct upstream *up)

@@ -190,8 +190,8 @@ static bool answers_ours(const uint8_t *msg, size_t n, uint16_t id, const struct
     if (n < HEADER || get16(msg) != id || !(msg[2] & 0x80) || (msg[2] & 0x78) != 0)
         return false;
     *at = HEADER;
-    if (get16(msg + 4) == 0)
-        return (msg[3] & 15) != 0 && n == HEADER; /* a bare refusal by a server that could not read the question */
+    if (get16(msg + 4) == 0) /* a bare refusal by a server that could not read the question, and so knows nothing of the name */
+        return (msg[3] & 15) != 0 && (msg[3] & 15) != 3 && n == HEADER;
     if (get16(msg + 4) != 1 || !name_is(msg, n, HEADER, name) || !read_name(msg, n, at, NULL) || n - *at < 4)
         return false;
     if (get16(msg + *at) != type || get16(msg + *at + 2) != CLASS_IN)
