@@ -249,11 +249,11 @@ test:
 check-warnings: | build/bearssl.mk
 	$(Q)test/run-warnings.sh "$(CHECK_FLAGS) -O2" gcc clang -- $(SRC) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH) $(FUZZ_SRC)
 
+cov: export WEIR_SLACK = 10
 cov: build/cov/weir build/cov/test/e2e/read_requests
 	@test/setup.sh test
 	@find build/cov -name '*.gcda' -delete
-	@test/run-sum.sh cov $(MAKE) -k cov-steps
-	@test/run-cov.sh build/cov $(SRC)
+	@test/run-sum.sh cov $(MAKE) -k cov-steps; rc=$$?; test/run-cov.sh build/cov $(SRC); exit $$rc
 cov-steps: $(call tests_of,cov) run-cov-e2e
 run-cov-e2e: build/cov/weir
 	@WEIR_BIN=$(CURDIR)/build/cov/weir WEIR_READER=$(CURDIR)/build/cov/test/e2e/read_requests test/run-one.sh e2e test/run-e2e.sh
