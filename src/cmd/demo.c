@@ -14,9 +14,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/fetch.h"
-/* What a key's cool-down really is stands nowhere but in the running gateway's health table. */
-#include "gate/health.h"
-#include "gate/xchg.h"
+#include "gate/gate.h"
 #include "http/sse.h"
 #include "json/scan.h"
 #include "net/loop.h"
@@ -192,7 +190,7 @@ static int64_t cooling_ms(struct slice key_name)
 
     for (uint32_t i = 0; sim && i < sim->nkeys; i++)
         if (slice_eq(sim->key[i]->name, key_name) &&
-            health_ask(gate.world->health, sim->key[i], SLICE("echo"), clock_ms(), &until_ms) != HEALTH_WELL)
+            gate_cooling(sim->key[i], SLICE("echo"), &until_ms))
             return until_ms - clock_ms();
     return 0;
 }

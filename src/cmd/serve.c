@@ -73,6 +73,15 @@ struct conf *cmd_load(const char *path)
     return c;
 }
 
+uint32_t cmd_count_keys(const struct conf *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < c->ncredentials; i++)
+        n += c->credential[i].value.n > 0;
+    return n;
+}
+
 bool cmd_make_token(char out[TOKEN_LEN + 1])
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -111,7 +120,7 @@ static struct conf *first_start(void)
            "No config given: provider keys come from the environment (%u found).\n"
            "Access key for this run, shown once: %s\n"
            "Keep one of your own with a config file: see config.example.json and `weir token`.\n",
-           (unsigned)c->ncredentials, token);
+           (unsigned)cmd_count_keys(c), token);
     return c;
 }
 
@@ -139,7 +148,7 @@ int cmd_check(const struct options *o)
         text_print(TEXT_OUT, "warning: %.*s\n", (int)c->warning[i].n, c->warning[i].p);
     text_print(TEXT_OUT,
            "%s: fine: %u providers, %u provider keys, %u access keys\n", o->config, (unsigned)c->nproviders,
-           (unsigned)c->ncredentials, (unsigned)c->naccess_keys);
+           (unsigned)cmd_count_keys(c), (unsigned)c->naccess_keys);
     conf_put(c);
     return 0;
 }

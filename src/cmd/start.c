@@ -157,7 +157,7 @@ static bool watch_signals(void)
 
 /* ---- Listening ---- */
 
-static void tell_listening(const struct conf *c, const struct gate_plan *plan)
+static void tell_listening(const struct conf *c)
 {
     char where[ADDR_TEXT_MAX], when[25], line[512];
     struct slice at = addr_text(&app.listener.local, where);
@@ -170,8 +170,8 @@ static void tell_listening(const struct conf *c, const struct gate_plan *plan)
                  "{\"time\":\"%s\",\"level\":\"info\",\"msg\":\"listening\",\"address\":\"%.*s\",\"tls\":%s,"
                  "\"maxConnections\":%" PRIu32 ",\"memoryBudget\":%" PRIu64 ",\"providers\":%" PRIu32
                  ",\"providerKeys\":%" PRIu32 ",\"accessKeys\":%" PRIu32 "}",
-                 when, (int)at.n, at.p, c->tls_cert.n ? "true" : "false", plan->clients, (uint64_t)mem_limit(),
-                 c->nproviders, c->ncredentials, c->naccess_keys);
+                 when, (int)at.n, at.p, c->tls_cert.n ? "true" : "false", c->max_connections, (uint64_t)mem_limit(),
+                 c->nproviders, cmd_count_keys(c), c->naccess_keys);
     log_line(slice_make(line, (size_t)n));
     log_flush();
 }
@@ -237,7 +237,7 @@ bool cmd_start(struct conf *c)
         return refuse("listen", "not an address");
     if (!listen_open(&app.listener, &at, gate_accept, &why))
         return refuse("listen", why);
-    tell_listening(c, &plan);
+    tell_listening(c);
     return true;
 }
 

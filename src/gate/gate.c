@@ -1,6 +1,7 @@
 /* The data plane's one instance: its pools, its world, its way in and out. */
 #include "gate/gate.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/sys.h"
@@ -93,4 +94,9 @@ void gate_drain(void)
 uint32_t gate_busy(void)
 {
     return gate.open;
+}
+
+bool gate_cooling(const struct credential *key, struct slice model, int64_t *until_ms)
+{
+    return health_ask(gate.world->health, key, model, clock_ms(), until_ms) != HEALTH_WELL;
 }

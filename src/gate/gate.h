@@ -26,4 +26,7 @@ void gate_accept(struct listener *l, int fd, const struct addr *peer);
 void gate_drain(void);
 uint32_t gate_busy(void);
 
+/* Whether that key is resting for that model now, and until when (clock_ms). */
+bool gate_cooling(const struct credential *key, struct slice model, int64_t *until_ms);
+
 #endif
