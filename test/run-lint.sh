@@ -41,6 +41,9 @@ known() {
 		src/http/head.c pointerOutOfBoundsCond (n is the length of that very text)
 		src/llm/usage.c clang-analyzer-core.uninitialized.Assign (a value is read only where its state says it was counted)
 		src/base/slice.h clang-analyzer-core.UndefinedBinaryOperatorResult (conf/read.c: set whenever the type is a string)
+		src/conf/read.c clang-analyzer-core.CallAndMessage (a scalar that was read is set; else the reader has failed)
+		src/conf/providers.c clang-analyzer-core.CallAndMessage (the same, through read_need)
+		src/base/text.c clang-analyzer-valist.Uninitialized (the caller's, behind a pointer)
 		src/gate/reply.c clang-analyzer-valist.Uninitialized (va_start stands two lines above)
 		src/net/tls.c clang-analyzer-core.NonNullParamChecker (no bytes waiting, no buffer; else both are there)
 	END
