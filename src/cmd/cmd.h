@@ -26,7 +26,7 @@ extern const struct conf_env cmd_env;
 /* Reads and validates a config file; on an error prints FILE:LINE:COLUMN: TEXT on stderr and returns NULL. */
 struct conf *cmd_load(const char *path);
 
-/* Provider keys that hold a secret; the snapshot also counts placeholders of providers without one. */
+/* Provider keys that hold a secret; the snapshot also counts the empty credentials of providers that need none. */
 uint32_t cmd_count_keys(const struct conf *c);
 
 /* A fresh access key: "weir_" and 40 letters and digits from the kernel's entropy, NUL-terminated. False: no entropy. */
