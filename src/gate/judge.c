@@ -90,11 +90,12 @@ static void judge_plain(struct upstream *up)
     }
     gate_scratch(&scratch);
     llm_classify(&v, up->attempt->key->provider->dialect, up->x->surface, head, body, clock_wall_ms() / 1000, &scratch);
-    if (v.outcome == OUTCOME_OK) {
+    if (v.outcome != OUTCOME_OK)
+        verdict_to_result(up, &v, true);
+    else if (up->x->heartbeat_sent) /* the head that the client has promises events */
+        upstream_unusable(up, FAULT_NONE, "a plain answer came for a stream that has begun");
+    else
         upstream_enter(up, UP_READY);
-        return;
-    }
-    verdict_to_result(up, &v, true);
 }
 
 /* Whether the held start of a stream looks like one at all; asked when 64 KiB hold no content event. */

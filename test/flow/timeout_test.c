@@ -101,6 +101,25 @@ static void heartbeats_then_failure(const void *row)
     client_close(c);
 }
 
+/* The head has promised events by then: JSON behind it would be read by no client. */
+static void heartbeats_then_a_plain_answer(const void *row)
+{
+    static const struct act late_plain[] = {READ, WAIT(1500), PLAIN(OK_BODY), AGAIN, END};
+    struct answer a;
+    struct client *c;
+
+    (void)row;
+    flow_open("\"streamHeartbeat\":\"1s\"", "");
+    provider_plays(1, late_plain);
+    provider_plays(2, stream_ok);
+    c = flow_talk(CHAT, TWO_STREAMED, &a);
+    EXPECT_INT(a.status, 200);
+    /* Both keys of the first provider answer so, 1.5 s each. */
+    EXPECT_STR(a.body, ": waiting\n\n: waiting\n\n: waiting\n\n" ROLE DELTA("hi") FINISH DONE);
+    EXPECT(a.complete);
+    client_close(c);
+}
+
 static void heartbeats_only_for_streams(const void *row)
 {
     static const struct act slow[] = {READ, WAIT(5000), PLAIN(OK_BODY), AGAIN, END};
@@ -249,6 +268,7 @@ int main(void)
         flow_add(rows[i].name, clock_strikes, &rows[i]);
     FLOW(heartbeats_until_it_answers);
     FLOW(heartbeats_then_failure);
+    FLOW(heartbeats_then_a_plain_answer);
     FLOW(heartbeats_only_for_streams);
     FLOW(heartbeats_for_a_client_that_is_stuck);
     FLOW(hedge_wins);
