@@ -189,8 +189,9 @@ static const struct attempt_record *last_real(const struct xchg *x)
     return n ? &x->attempts.record[n - 1] : NULL;
 }
 
-/* The last upstream answer as it came: status, body, safe headers. */
-static void pass_last(struct xchg *x)
+/* The last upstream answer as it came: status, body, safe headers. A 5xx of the one and only attempt may pass: SDKs are told to come
+ * again, as they would without a gateway between, after the time the provider stated or a second. */
+static void pass_last(struct xchg *x, const struct attempts_end_state *end)
 {
     const struct attempt_record *r = last_real(x);
     struct slice body = slice_make(x->last.p + x->last_head_len, x->last.len - x->last_head_len);
@@ -212,7 +213,7 @@ static void pass_last(struct xchg *x)
         headers_return(&o, &gate.response);
     http_out_field(&o, SLICE("x-weir-provider"), r->key->provider->id);
     http_out_field(&o, SLICE("x-weir-model"), r->model);
-    http_out_field(&o, SLICE("x-should-retry"), SLICE("false"));
+    retry_fields(&o, http_response_get(&gate.response, HTTP_RETRY_AFTER).n ? -1 : end->retry_after_s, end->should_retry);
     attempt_fields(x, &o);
     if (o.bad) {
         begin(x, &o, status);
@@ -231,7 +232,7 @@ void reply_exhausted(struct xchg *x)
     switch (end.verdict) {
     case VERDICT_PASS:
         if (x->last.p && !x->heartbeat_sent) {
-            pass_last(x);
+            pass_last(x, &end);
             return;
         }
         reply_refuse(x, REFUSAL_ALL_ATTEMPTS_FAILED, d,

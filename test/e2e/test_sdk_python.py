@@ -138,10 +138,18 @@ def test_openai_errors(bench, oai, model, error, words, stream):
 
 
 def test_openai_client_does_not_repeat_what_cannot_help(bench, oai):
-    """The SDK retries 5xx twice by itself; x-should-retry: false stops it, so upstream is called once."""
+    """The SDK retries 5xx twice by itself; x-should-retry: false stops it where the key is bad, so upstream is called once."""
     with pytest.raises(openai.InternalServerError):
         oai.with_options(max_retries=2).chat.completions.create(model="all:e401", messages=SAY)
     assert len(bench[1].seen("e401")) == 1
+
+
+def test_openai_client_repeats_what_may_heal(bench, oai):
+    """The one provider's 500 arrives as it came, and the SDK comes again as it would without a gateway between."""
+    with pytest.raises(openai.InternalServerError) as e:
+        oai.with_options(max_retries=1).chat.completions.create(model="all:e500", messages=SAY)
+    assert e.value.response.headers["x-should-retry"] == "true" and e.value.response.headers["retry-after"] == "1"
+    assert len(bench[1].seen("e500")) == 2
 
 
 def test_openai_bad_access_key(bench, oai):

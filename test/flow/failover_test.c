@@ -248,6 +248,8 @@ static void one_attempt_500_passes(const void *row)
     c = flow_talk(CHAT, "{\"model\":\"m2\"}", &a);
     EXPECT_INT(a.status, 500);
     EXPECT_STR(a.body, ERR("server_error", "broken inside"));
+    EXPECT_STR(answer_field(&a, "x-should-retry"), "true"); /* without a gateway the SDK would come again by itself */
+    EXPECT_STR(answer_field(&a, "retry-after"), "1");
     EXPECT(answer_field(&a, "set-cookie").p == NULL);
     EXPECT_STR(answer_field(&a, "x-odd"), "1");
     EXPECT_STR(answer_field(&a, "cache-control"), "no-store");
