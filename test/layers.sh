@@ -1,8 +1,8 @@
 #!/bin/sh
 # layers.sh [ROOT]: each #include "..." in src/ must point to the file's own folder or to one below it:
-#   main > cmd > admin > gate > conf > llm > {json, http, net} > base
+#   main > cmd > admin > gate > {conf, state} > llm > {json, http, net} > base
 # sim stands beside gate, a server of its own: it may use what lies below conf.
-# conf and llm may use json and http but not net; json, http and net never use each other.  Vendor headers are included by one file each.
+# conf and llm may use json and http but not net; state may, as its helper process answers through the loop; conf and state don't know each other; json, http and net never use each other.  Vendor headers are included by one file each.
 # Proves itself first on a few lines that must and must not pass.
 cd "${1:-$(dirname "$0")/..}" || exit 1
 command -v awk >/dev/null || exit 1
@@ -18,12 +18,13 @@ judge() {
 		allow["llm"] = "llm json http base"
 		allow["conf"] = "conf llm json http base"
 		allow["sim"] = "sim llm json http net base"
-		allow["gate"] = "gate llm conf json http net base"
-		allow["admin"] = "admin gate llm conf json http net base"
-		allow["cmd"] = "cmd sim admin gate llm conf json http net base"
-		allow["main"] = "main cmd sim admin gate llm conf json http net base"
-		# net/trust.c and net/tls.c are the TLS side, conf seals keys at rest, base hashes.
-		vendor["bearssl.h"] = "net base conf admin"
+		allow["state"] = "state llm json http net base"
+		allow["gate"] = "gate state llm conf json http net base"
+		allow["admin"] = "admin gate state llm conf json http net base"
+		allow["cmd"] = "cmd sim admin gate state llm conf json http net base"
+		allow["main"] = "main cmd sim admin gate state llm conf json http net base"
+		# net/trust.c and net/tls.c are the TLS side, state seals keys at rest, base hashes.
+		vendor["bearssl.h"] = "net base state"
 		vendor["jsmn/jsmn.h"] = "json"
 	}
 	function has(list, word) { return index(" " list " ", " " word " ") > 0 }
@@ -72,7 +73,12 @@ proof ok src/main.c admin/api.h
 proof ok src/gate/route.c llm/chat.h
 proof ok src/llm/openai.c json/scan.h
 proof ok src/net/tls.c bearssl.h
+proof ok src/state/store.c net/loop.h
+proof ok src/state/seal.c bearssl.h
+proof ok src/gate/trace.c state/usage.h
 proof FAIL src/llm/openai.c conf/conf.h
+proof FAIL src/state/store.c conf/conf.h
+proof FAIL src/conf/keys.c state/store.h
 proof FAIL src/sim/sim.c gate/route.h
 proof FAIL src/json/scan.c http/head.h
 proof FAIL src/net/conn.c http/head.h
