@@ -99,6 +99,8 @@ HOST_FLAGS := -O1 -g -fno-omit-frame-pointer -DWEIR_DEBUG
 ASAN_FLAGS := $(HOST_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all
 # pointer-overflow would stop at NULL + 0, which an empty slice may be; the address sanitizer sees what matters of it.
 FUZZ_FLAGS := $(HOST_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all
+# Without sanitizers ten times the inputs: for counting, and for what only shows after many.
+FUZZFAST_FLAGS := -O2 -g -DWEIR_DEBUG -fsanitize=fuzzer-no-link
 COV_FLAGS := -O0 -g --coverage -fprofile-update=atomic
 
 # $(1) build name, $(2) compiler, $(3) its flags, $(4) which BearSSL
@@ -135,7 +137,7 @@ build/$(1)/test/flow/%: test/flow/%.c $(FLOW_HELP) build/$(1)/libflow.a build/$(
 	@$(2) $$(LANG_FLAGS) -Itest/unit -Itest/flow $(3) -MM -MP -MT $$@ $$< $(FLOW_HELP) >$$@.d
 
 # A fuzz target with the fuzzer in the fuzz build, elsewhere with a main that replays files.
-FUZZ_MAIN_$(1) := $(if $(filter fuzz,$(1)),-fsanitize=fuzzer -fsanitize-coverage-ignorelist=fuzz/uncounted.txt,fuzz/replay.c)
+FUZZ_MAIN_$(1) := $(if $(filter fuzz fuzzfast,$(1)),-fsanitize=fuzzer -fsanitize-coverage-ignorelist=fuzz/uncounted.txt,fuzz/replay.c)
 build/$(1)/fuzz/%: fuzz/%.c fuzz/fuzz.h fuzz/replay.c build/$(1)/libweir.a build/$(4)/libbearssl.a
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)$(2) $$(LANG_FLAGS) $$(WARN) $$(WERROR) $(3) $$< $$(FUZZ_MAIN_$(1)) build/$(1)/libweir.a build/$(4)/libbearssl.a -o $$@
@@ -168,6 +170,7 @@ $(eval $(call build_rules,host,$(HOST_CC),$(HOST_FLAGS),host))
 $(eval $(call build_rules,asan,$(HOST_CC),$(ASAN_FLAGS),host))
 $(eval $(call build_rules,cov,$(HOST_CC),$(COV_FLAGS),host))
 $(eval $(call build_rules,fuzz,$(FUZZ_CC),$(FUZZ_FLAGS),host))
+$(eval $(call build_rules,fuzzfast,$(FUZZ_CC),$(FUZZFAST_FLAGS),host))
 $(eval $(call bearssl_rules,rel,$(REL_CC),$(REL_FLAGS)))
 $(eval $(call bearssl_rules,host,$(HOST_CC),-O2 -g))
 
@@ -243,6 +246,12 @@ e2e: weir $(READERS)
 	@test/setup.sh test
 	@test/run-sum.sh e2e test/run-one.sh e2e test/run-e2e.sh $(if $(K),"$(K)")
 
+# Every fault against weir, and against the other gateways that are installed. OTHERS=1 installs Portkey and LiteLLM in build/others.
+faults: weir
+	@test/setup.sh test
+	@[ -z "$(OTHERS)" ] || test/setup.sh others
+	@WEIR_BIN=$(CURDIR)/weir test/run-e2e.sh --faults $(if $(WRITE),--write) $(G)
+
 test:
 	@test/run-all.sh "$(MAKE)" setup all check check-asan e2e
 
@@ -297,6 +306,7 @@ help:
 	@echo 'make check-asan   the same under the address and undefined-behaviour sanitizers'
 	@echo 'make valgrind     unit tests under valgrind'
 	@echo 'make e2e          the real binary with real clients and servers          (K=replay: only these)'
+	@echo 'make faults       every fault against weir and the other gateways, one line a case (OTHERS=1: install those; G=nginx; WRITE=1)'
 	@echo 'make static       verify that ./weir needs no interpreter'
 	@echo 'make check-warnings  gcc and clang with every warning an error'
 	@echo 'make lint         clang-tidy, cppcheck, gcc -fanalyzer, banned calls'
@@ -308,4 +318,4 @@ help:
 	@echo 'make clean        remove build/ and weir;  distclean: and the fetched sources'
 
 .PHONY: all setup demo fuzz fuzz-run check check-steps check-asan check-asan-steps valgrind valgrind-steps run-headers run-layers e2e \
-  test static check-warnings cov cov-steps run-cov-e2e bench bench-micro lint format clean distclean help
+  faults test static check-warnings cov cov-steps run-cov-e2e bench bench-micro lint format clean distclean help

@@ -1,8 +1,10 @@
 #!/bin/sh
-# setup.sh build|test|lint: installs what is missing, quick when nothing is.
+# setup.sh build|test|lint|others|fuzz: installs what is missing, quick when nothing is.
 #   build  what `make` needs: compiler, musl, unpackers
 #   test   also the programs the tests run, and the official clients into build/tools (or $WEIR_TOOLS)
 #   lint   clang-tidy, cppcheck, clang-format
+#   others Portkey and LiteLLM into build/others (or $WEIR_OTHERS), to be compared with (`make faults OTHERS=1`)
+#   fuzz   AFL++ and clang's fuzzer
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-test}
@@ -32,6 +34,13 @@ elif [ "$what" = lint ]; then
 	need clang-tidy clang-tidy
 	need clang-format clang-format
 	need cppcheck cppcheck
+elif [ "$what" = fuzz ]; then
+	need clang clang
+	need afl-clang-fast afl++
+	# Where clang's run-time libraries are a package of their own, the fuzzer is in it.
+	if has clang && [ ! -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] && ! ls "$(clang -print-resource-dir)"/lib/linux/libclang_rt.fuzzer-* >/dev/null 2>&1; then
+		missing="$missing libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+	fi
 fi
 if [ -n "$missing" ]; then
 	root=
@@ -51,6 +60,13 @@ if [ -n "$missing" ]; then
 		exit 1
 	fi
 	rm -f "$log"
+fi
+if [ "$what" = others ]; then
+	others=${WEIR_OTHERS:-build/others}
+	mkdir -p "$others/node"
+	[ -x "$others/venv/bin/litellm" ] || { python3 -m venv "$others/venv" && "$others/venv/bin/pip" install -q --disable-pip-version-check 'litellm[proxy]'; }
+	cp test/e2e/node-others/package.json "$others/node/"
+	[ -e "$others/node/node_modules/@portkey-ai" ] || npm --prefix "$others/node" install --silent --no-audit --no-fund --ignore-scripts
 fi
 [ "$what" = test ] || exit 0
 

@@ -57,9 +57,8 @@ def blackhole():
     return s, fill
 
 
-@pytest.fixture(scope="module")
-def bench():
-    up, narrow = fake.Upstream(play), fake.Upstream(play, early=early, rcvbuf=4096)
+def connect_faults():
+    """Listeners that fail at connecting: (by name, their ports and those of sockets nobody accepts on, these sockets)."""
     listeners = {
         "accept-rst": fake.Upstream(on_accept=[("rst",)]), "accept-fin": fake.Upstream(on_accept=[("fin",)]),
         "tls-stall": fake.Upstream(on_accept=[("hold", 30)]), "tls-eof": fake.Upstream(on_accept=[("sleep", 0.05), ("fin",)]),
@@ -67,9 +66,16 @@ def bench():
     }
     closed = socket.socket()
     closed.bind(("127.0.0.1", 0))
-    hole = blackhole()
+    hole, fill = blackhole()
     ports = {n: l.port for n, l in listeners.items()}
-    ports.update(refused=closed.getsockname()[1], blackhole=hole[0].getsockname()[1])
+    ports.update(refused=closed.getsockname()[1], blackhole=hole.getsockname()[1])
+    return listeners, ports, [closed, hole, *fill]
+
+
+@pytest.fixture(scope="module")
+def bench():
+    up, narrow = fake.Upstream(play), fake.Upstream(play, early=early, rcvbuf=4096)
+    listeners, ports, held = connect_faults()
     providers = [provider("bad", up.base + "/v1"), provider("good", up.base + "/v1")]
     providers += [provider(n, "%s://127.0.0.1:%d/v1" % ("https" if n.startswith("tls") else "http", p)) for n, p in ports.items()]
     providers += [provider(name, "%s/%s" % (narrow.base, name)) for name in EARLY]
@@ -77,10 +83,8 @@ def bench():
     gateway = {"connectTimeout": "1s", "perRequestTimeout": "3s", "streamIdleTimeout": "2s", "totalTimeout": "30s"}
     with Weir(config(providers=providers, gateway=gateway)) as weir:
         yield weir, up
-    for l in [up, narrow, *listeners.values()]:
+    for l in [up, narrow, *listeners.values(), *held]:
         l.close()
-    hole[0].close()
-    closed.close()
 
 
 def name_of(f):

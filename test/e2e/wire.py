@@ -107,6 +107,8 @@ class Wire:
         deadline = t0 + timeout
         self.started = t0
         while b"\r\n\r\n" not in self.buf:
+            if len(self.buf) > 7 and not self.buf.startswith(b"HTTP/1."):
+                raise ValueError("not HTTP: %r" % self.buf[:40])
             if not self.more(deadline):
                 r.end = {"fin": "cut", "reset": "reset"}.get(self.over, "timeout")
                 return r
@@ -115,6 +117,8 @@ class Wire:
         r.version, _, rest = lines[0].partition(" ")
         code, _, r.reason = rest.partition(" ")
         r.status = int(code)
+        if not 100 <= r.status <= 999:
+            raise ValueError("not a status: %r" % code)
         for line in lines[1:]:
             name, sep, value = line.partition(":")
             assert sep and name == name.strip() and name, "bad header line %r" % line
