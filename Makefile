@@ -33,7 +33,7 @@ MAKEFLAGS += --no-print-directory
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
   -Wwrite-strings -Wpointer-arith -Wvla -Wundef -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough -Wdouble-promotion
 # Vendor folders are system folders to the compiler: their headers do not answer to our warnings.
-LANG_FLAGS := -std=c11 -D_GNU_SOURCE -Isrc -isystem vendor -isystem vendor/bearssl/inc
+LANG_FLAGS := -std=c11 -D_GNU_SOURCE -Isrc -I. -isystem vendor -isystem vendor/bearssl/inc
 # A build by hand shows warnings and goes on; a check stops.
 WERROR ?=
 CHECK_FLAGS := $(LANG_FLAGS) $(WARN) -Werror
@@ -59,6 +59,11 @@ build/setup.ok: test/setup.sh
 	@mkdir -p build
 	$(Q)test/setup.sh build
 	@touch $@
+
+# The dashboard, packed into a table that src/admin/page.c takes in.
+build/page_data.h: src/admin/page.py $(wildcard src/admin/page/*)
+	$(call say,PACK,src/admin/page)python3 src/admin/page.py src/admin/page $@ build/page
+$(foreach b,rel host asan cov fuzz,build/$(b)/src/admin/page.o): build/page_data.h
 
 build/bearssl.mk: vendor/fetch.sh vendor/SHA256SUMS | build/setup.ok vendor/bearssl/inc/bearssl.h vendor/jsmn/jsmn.h
 	$(Q)vendor/fetch.sh
@@ -255,7 +260,7 @@ faults: weir
 test:
 	@test/run-all.sh "$(MAKE)" setup all check check-asan e2e
 
-check-warnings: | build/bearssl.mk
+check-warnings: | build/bearssl.mk build/page_data.h
 	$(Q)test/run-warnings.sh "$(CHECK_FLAGS) -O2" gcc clang -- $(SRC) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH) $(FUZZ_SRC)
 
 cov: export WEIR_SLACK = 10
@@ -273,7 +278,7 @@ bench: weir
 # Micro benches are built as the product's hot files are, but on the host libc: the two differ in memcpy, not in our code.
 bench-micro: $(patsubst test/%.c,build/bench/%,$(BENCH))
 	$(Q)for b in $^; do echo "== $$b"; $$b || exit 1; done
-build/bench/%: test/%.c $(LIB_SRC) $(HDR) build/host/libbearssl.a
+build/bench/%: test/%.c $(LIB_SRC) $(HDR) build/page_data.h build/host/libbearssl.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(HOST_CC) $(LANG_FLAGS) -O2 -Itest/unit $< $(LIB_SRC) build/host/libbearssl.a -o $@
 .PHONY: $(patsubst test/%.c,run-%,$(BENCH))
@@ -284,7 +289,7 @@ fuzz: $(FUZZ:%=build/fuzz/fuzz/%)
 fuzz-run: $(patsubst %,build/fuzz/fuzz/%,$(or $(T),$(FUZZ)))
 	@fuzz/run.sh $(MINUTES) $(or $(T),$(FUZZ))
 
-lint:
+lint: build/page_data.h
 	@test/setup.sh lint
 	@test/run-lint.sh "$(LANG_FLAGS)" $(SRC)
 

@@ -17,6 +17,7 @@ need() { has "$1" || missing="$missing $2"; }
 need gcc gcc
 need ar binutils
 need xz xz-utils
+need python3 python3
 case $(gcc -dumpmachine 2>/dev/null || true) in *musl*) ;; *) need musl-gcc musl-tools ;; esac
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 if [ "$what" = test ]; then
@@ -28,7 +29,6 @@ if [ "$what" = test ]; then
 	need haproxy haproxy
 	need node nodejs
 	need npm npm
-	need python3 python3
 	python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 elif [ "$what" = lint ]; then
 	need clang-tidy clang-tidy

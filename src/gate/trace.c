@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/recent.h"
 
 static struct slice add(char *out, size_t cap, size_t *n, struct slice s)
 {
@@ -185,14 +186,18 @@ void trace_request(struct xchg *x)
 {
     char line[LOG_LINE_MAX];
     struct json_out o;
+    bool logged;
 
     gate.requests++;
-    if (!x->world->conf->log_requests || !log_wants(LOG_INFO))
+    logged = x->world->conf->log_requests && log_wants(LOG_INFO);
+    if (!logged && !recent_wanted())
         return;
     json_out_init(&o, line, sizeof line - 1);
     if (!write_line(x, &o, true)) {
         json_out_init(&o, line, sizeof line - 1);
         (void)write_line(x, &o, false);
     }
-    log_line(json_out_done(&o));
+    recent_put(json_out_done(&o));
+    if (logged)
+        log_line(json_out_done(&o));
 }
