@@ -5,14 +5,18 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -398,4 +402,160 @@ size_t sys_resident(void)
     for (at++; at < n && text[at] >= '0' && text[at] <= '9'; at++)
         pages = pages * 10 + (size_t)(text[at] - '0');
     return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void sys_conceal(void *p, size_t size)
+{
+    size_t in_page = (uintptr_t)p % 4096;
+
+    p = (char *)p - in_page;
+    size += in_page;
+    (void)mlock(p, size);
+    (void)madvise(p, size, MADV_DONTDUMP);
+    (void)madvise(p, size, MADV_DONTFORK);
+}
+
+void sys_no_dumps(void)
+{
+#ifndef WEIR_DEBUG /* sanitizers look at their process as a debugger does */
+    struct rlimit none = {0, 0};
+
+    (void)prlimit(0, RLIMIT_CORE, &none, NULL);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+/* ---- Durable files ---- */
+
+int sys_dir_make(const char *path)
+{
+    return mkdir(path, 0700) == -1 && errno != EEXIST ? -1 : 0;
+}
+
+int sys_dir_open(const char *path)
+{
+    int r;
+
+    RETRY(r, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return r;
+}
+
+int sys_open_at(int dir, const char *name, enum sys_open how)
+{
+    static const int flags[] = {[SYS_OPEN_READ] = O_RDONLY, [SYS_OPEN_WRITE] = O_RDWR,
+                                [SYS_OPEN_NEW] = O_RDWR | O_CREAT | O_EXCL, [SYS_OPEN_LOCK] = O_RDWR | O_CREAT};
+    int r;
+
+    /* Not blocking: what stands there may be a pipe that somebody else made. */
+    RETRY(r, openat(dir, name, flags[how] | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+    return r;
+}
+
+int sys_info(int fd, struct sys_info *out)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == -1)
+        return -1;
+    *out = (struct sys_info){.size = st.st_size, .mode = st.st_mode & 07777, .links = (unsigned)st.st_nlink,
+                             .file = S_ISREG(st.st_mode), .dir = S_ISDIR(st.st_mode), .mine = st.st_uid == geteuid()};
+    return 0;
+}
+
+ssize_t sys_pwrite(int fd, const void *buf, size_t n, uint64_t at)
+{
+    ssize_t r;
+
+    RETRY(r, pwrite(fd, buf, n, (off_t)at));
+    return r;
+}
+
+int sys_truncate(int fd, uint64_t size)
+{
+    int r;
+
+    RETRY(r, ftruncate(fd, (off_t)size));
+    return r;
+}
+
+int sys_fsync(int fd)
+{
+    return fsync(fd); /* no retry: after EINTR nobody knows what it did, and the caller writes anew */
+}
+
+int sys_rename_at(int dir, const char *from, const char *to)
+{
+    return renameat(dir, from, dir, to);
+}
+
+int sys_link_at(int dir, const char *from, const char *to)
+{
+    return linkat(dir, from, dir, to, 0);
+}
+
+int sys_unlink_at(int dir, const char *name)
+{
+    return unlinkat(dir, name, 0);
+}
+
+int sys_lock(int fd)
+{
+    int r;
+
+    RETRY(r, flock(fd, LOCK_EX | LOCK_NB));
+    return r;
+}
+
+int sys_dup(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* ---- The helper process ---- */
+
+int sys_pair(int fd[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == -1)
+        return -1;
+    return sys_set_nonblocking(fd[0]);
+}
+
+int sys_helper(void (*run)(void *arg), void *arg, const int *hers, int nhers)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGQUIT};
+    pid_t child = fork();
+
+    if (child == -1)
+        return -1;
+    if (child > 0) {
+        for (int i = 0; i < nhers; i++)
+            sys_close(hers[i]);
+        return child;
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        signal(ends[i], SIG_IGN);
+    (void)prctl(PR_SET_NAME, "weir-store", 0, 0, 0);
+    for (int fd = 0; fd < 1024; fd++) { /* 0 to 2 as well: who reads the parent's output must not wait for this process too */
+        bool keep = false;
+
+        for (int i = 0; i < nhers; i++)
+            keep |= fd == hers[i];
+        if (!keep)
+            close(fd);
+    }
+    sys_open_std_fds();
+    run(arg);
+    _exit(0);
+}
+
+void sys_reap(int child)
+{
+    (void)waitpid(child, NULL, WNOHANG);
+}
+
+int sys_wait(int fd, unsigned events, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = (short)((events & SYS_IN ? POLLIN : 0) | (events & SYS_OUT ? POLLOUT : 0))};
+
+    return poll(&p, 1, timeout_ms) > 0;
 }

@@ -71,5 +71,40 @@ void *sys_reserve(size_t size);                            /* address space, zer
 void sys_release(void *p, size_t size);                    /* gives the pages back, keeps the address space */
 void sys_unreserve(void *p, size_t size);
 size_t sys_resident(void);                                 /* RSS in bytes, 0 when unknown */
+void sys_conceal(void *p, size_t size);                    /* its pages: in no swap, no core, no child, as far as the kernel goes along */
+void sys_no_dumps(void);                                   /* this process leaves no core and nobody traces it */
+
+/* ---- Durable files: plain names within a directory that stays open. Never through a symbolic link. ---- */
+enum sys_open {
+    SYS_OPEN_READ,
+    SYS_OPEN_WRITE,                                        /* there already, for reading too */
+    SYS_OPEN_NEW,                                          /* must not be there; 0600 */
+    SYS_OPEN_LOCK,                                         /* made when missing; 0600 */
+};
+struct sys_info {
+    int64_t size;
+    unsigned mode, links;                                  /* permission bits; names it has */
+    bool file, dir, mine;                                  /* regular; a directory; owned by who runs this process */
+};
+int sys_dir_make(const char *path);                        /* 0700; 0 when something of that name is there already */
+int sys_dir_open(const char *path);
+int sys_open_at(int dir, const char *name, enum sys_open how);
+int sys_info(int fd, struct sys_info *out);
+ssize_t sys_pwrite(int fd, const void *buf, size_t n, uint64_t at);
+int sys_truncate(int fd, uint64_t size);
+int sys_fsync(int fd);                                     /* waits for the disk */
+int sys_rename_at(int dir, const char *from, const char *to);
+int sys_link_at(int dir, const char *from, const char *to);
+int sys_unlink_at(int dir, const char *name);
+int sys_lock(int fd);                                      /* for one process at a time; EWOULDBLOCK: another has it */
+int sys_dup(int fd);
+
+/* ---- The helper process. ---- */
+int sys_pair(int fd[2]);                                   /* connected; fd[0] does not block, fd[1] does */
+/* Forks. The child ignores the signals that end the parent, keeps none of the parent's descriptors but hers, calls run and ends.
+ * In the parent hers are closed. Returns the child's id or -1 (then nothing is closed). Before the loop runs, never after. */
+int sys_helper(void (*run)(void *arg), void *arg, const int *hers, int nhers);
+void sys_reap(int child);                                  /* when it has ended, forgets it */
+int sys_wait(int fd, unsigned events, int timeout_ms);     /* 1: ready or gone, 0: time is up. fd -1: sleeps. Blocks: start and end only */
 
 #endif

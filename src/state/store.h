@@ -41,6 +41,7 @@ struct store_change {
 enum {
     STORE_ID_MAX = 1024,          /* contract ids have 255 characters at most, counters may be named after two of them */
     STORE_CHANGES_MAX = 64,       /* one commit: a configuration with its keys has about ten */
+    STORE_SECRET_MAX = 65536,     /* one secret: provider keys have some hundred bytes, service accounts some thousand */
     STORE_RECORD_MAX = 1 << 20,   /* all bytes of one commit: a provider with some thousand models */
     STORE_PENDING_MAX = 1024,     /* commits not yet durable: beyond that the disk is not keeping up, and callers are told so */
     STORE_QUEUE_MAX = 4 << 20,    /* bytes on their way to the helper */
@@ -61,9 +62,11 @@ struct store_options {
     void *user;
 };
 
-/* Once, before the loop runs (it needs loop_init()) and before the first other thread or listener. False with *why (static memory) saying what is wrong and,
- * for a damaged log, file and offset. A directory that can't be written is no failure: see store_read_only(). */
+/* Once, at start: loads, then forks the helper, so before anything is listened to. False with *why (static memory) saying what is wrong and, for a
+ * damaged log, where. True: *why is a note for the log, or "". A directory that can't be written is no failure: see store_read_only(). */
 MUST_USE bool store_open(const struct store_options *o, const char **why);
+/* After loop_init(), before the first commit: answers come through the loop from here on. False: no watch to be had. */
+MUST_USE bool store_start(void);
 
 /* done is called exactly once, from the loop, never from inside store_commit(). why: "" when ok, else static until the next call. */
 typedef void store_done_fn(void *arg, bool ok, const char *why);
@@ -86,10 +89,15 @@ struct store_stats {
     uint64_t log_bytes;
     uint64_t compactions;
 };
-void store_stats(struct store_stats *out);
+void store_get_stats(struct store_stats *out);
 
 /* Hands over what is queued, waits for the helper up to wait_ms, lets go of the directory's lock. Pending `done`s are called. After it
  * commits are refused. Also right before another process takes over. */
 void store_close(int wait_ms);
+
+/* `weir rekey`: the same directory under another master key, with no process running on it. to: 32 bytes, or NULL for a fresh key in
+ * master.key (only when o->master is NULL too). A crash at any point leaves the directory readable with one of the two keys, in the case of
+ * master.key without anybody's help. False: *why. */
+MUST_USE bool store_rekey(const struct store_options *o, const uint8_t *to, const char **why);
 
 #endif

@@ -1,6 +1,8 @@
 /* base/sys.h without a kernel: see fake_sys.h. */
 #include "fake_sys.h"
 
+#include "fake_disk.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -73,6 +75,7 @@ void fake_reset(void)
     memset(region, 0, sizeof region);
     memset(files, 0, sizeof files);
     bytes_drop(&fake.log);
+    fake_disk_reset();
     fake = (struct fake){.now_ms = 5000000, .wall_offset_ms = 1800000000000};
     chance = 0x9E3779B97F4A7C15u;
     poll_turn = socks_used = 0;
@@ -420,6 +423,8 @@ static ssize_t receive(int fd, void *buf, size_t cap, bool peek)
 
 ssize_t sys_recv(int fd, void *buf, size_t cap)
 {
+    if (fd == PAIR_FD)
+        return fake_pair_recv(buf, cap);
     return receive(fd, buf, cap, false);
 }
 
@@ -483,6 +488,8 @@ ssize_t sys_send(int fd, const void *buf, size_t n)
     } p = {.in = buf};
     struct iovec iov = {p.out, n};
 
+    if (fd == PAIR_FD)
+        return fake_pair_send(buf, n);
     return sys_sendv(fd, &iov, 1);
 }
 
@@ -521,8 +528,10 @@ int sys_close(int fd)
 {
     struct sock *s;
 
-    if (fd == -1)
+    if (fd == -1 || fd == PAIR_FD)
         return 0;
+    if (fake_disk_owns(fd))
+        return fake_disk_close(fd);
     s = use(fd, "close of a closed descriptor");
     if (!s)
         return -1;
@@ -550,6 +559,22 @@ int sys_close(int fd)
     }
     sock_free(s);
     fake.activity++;
+    return 0;
+}
+
+int sys_pair(int fd[2])
+{
+    struct sock *s = sock_new(SOCK_STREAMING);
+
+    if (!s)
+        return -1;
+    fake_peer_init(&disk_world.pair);
+    disk_world.pair_open = true;
+    disk_world.pair.sock = s;
+    s->peer = &disk_world.pair;
+    s->connected = true;
+    fd[0] = s->fd;
+    fd[1] = PAIR_FD;
     return 0;
 }
 
@@ -725,9 +750,11 @@ int sys_create_exclusive(const char *path)
 
 ssize_t sys_read(int fd, void *buf, size_t cap)
 {
-    struct sock *s = use(fd, "read of a closed descriptor");
+    struct sock *s = fake_disk_owns(fd) ? NULL : use(fd, "read of a closed descriptor");
     size_t n;
 
+    if (fake_disk_owns(fd))
+        return fake_disk_read(fd, buf, cap);
     if (!s || fails(CALL_READ))
         return -1;
     n = s->file_n - s->file_at < cap ? s->file_n - s->file_at : cap;
