@@ -3,6 +3,7 @@
 #define CMD_CMD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "conf/conf.h"
@@ -25,6 +26,10 @@ extern const struct conf_env cmd_env;
 
 /* Reads and validates a config file; on an error prints FILE:LINE:COLUMN: TEXT on stderr and returns NULL. */
 struct conf *cmd_load(const char *path);
+
+/* The same with the message as text in why, for a running gateway's log. */
+enum { CMD_WHY_MAX = 1024 }; /* a path and conf_error's text; longer paths are cut */
+struct conf *cmd_read(const char *path, char *why, size_t cap);
 
 /* Provider keys that hold a secret; the snapshot also counts the empty credentials of providers that need none. */
 uint32_t cmd_count_keys(const struct conf *c);

@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/reload.h"
 
 enum { FILE_MAX = 8 << 20, CONFIG_MAX = 4 << 20 };
 
@@ -45,18 +46,7 @@ static bool env_read_file(void *user, struct slice path, struct arena *a, struct
 
 const struct conf_env cmd_env = {env_get, env_read_file, NULL};
 
-static struct conf *report(const char *path, struct conf *c, const struct conf_error *e)
-{
-    if (c)
-        return c;
-    if (e->line)
-        text_print(TEXT_ERR, "%s:%u:%u: %s\n", path, e->line, e->column, e->text);
-    else
-        text_print(TEXT_ERR, "%s: %s\n", path, e->text);
-    return NULL;
-}
-
-struct conf *cmd_load(const char *path)
+struct conf *cmd_read(const char *path, char *why, size_t cap)
 {
     struct conf_error e = {0};
     struct arena a;
@@ -66,10 +56,24 @@ struct conf *cmd_load(const char *path)
     arena_init(&a, &mem_heap_source, 1 << 16, CONFIG_MAX + (1 << 16));
     errno = 0;
     if (env_read_file(NULL, slice_str(path), &a, &text))
-        c = report(path, conf_load(text, &cmd_env, &e), &e);
+        c = conf_load(text, &cmd_env, &e);
     else
-        text_print(TEXT_ERR, "%s: can't be read: %s\n", path, errno ? strerror(errno) : "larger than 4 MiB");
+        text_format(e.text, sizeof e.text, "can't be read: %s", errno ? strerror(errno) : "larger than 4 MiB");
+    if (!c && e.line)
+        text_format(why, cap, "%s:%u:%u: %s", path, e.line, e.column, e.text);
+    else if (!c)
+        text_format(why, cap, "%s: %s", path, e.text);
     arena_reset(&a);
+    return c;
+}
+
+struct conf *cmd_load(const char *path)
+{
+    char why[CMD_WHY_MAX];
+    struct conf *c = cmd_read(path, why, sizeof why);
+
+    if (!c)
+        text_print(TEXT_ERR, "%s\n", why);
     return c;
 }
 
@@ -105,10 +109,12 @@ bool cmd_make_token(char out[TOKEN_LEN + 1])
 static struct conf *first_start(void)
 {
     struct conf_error e = {0};
-    struct conf *c = report("weir", conf_default(&cmd_env, &e), &e);
+    struct conf *c = conf_default(&cmd_env, &e);
     char token[TOKEN_LEN + 1];
     uint8_t hash[32];
 
+    if (!c)
+        text_print(TEXT_ERR, "weir: %s\n", e.text);
     if (!c || !cmd_make_token(token))
         return NULL;
     sha256(slice_make(token, TOKEN_LEN), hash);
@@ -130,6 +136,7 @@ int cmd_serve(const struct options *o)
 
     if (!c || !cmd_start(c))
         return 1;
+    reload_from(o->config);
     return cmd_run();
 }
 

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/timer.h"
 #include "cmd/cmd.h"
+#include "cmd/reload.h"
 #include "gate/gate.h"
 #include "net/conn.h"
 #include "net/dial.h"
@@ -20,89 +21,22 @@
 #include "net/listen.h"
 #include "net/loop.h"
 #include "net/tls.h"
-#include "net/tls_identity.h"
-#include "net/trust.h"
 #include "sim/sim.h"
 
-enum { DRAIN_MS = 30000, CA_MAX = 8 << 20 };
+enum { DRAIN_LAST_MS = 1000 /* for error events to leave, after the deadline */ };
 
 static struct {
-    struct conf *conf;
-    struct arena arena;       /* trust anchors and the server's identity: live as long as the process */
     struct listener listener;
     struct watch signals;
     int signal_fd;
     struct timer drain_over, drain_look;
-    bool draining;
+    bool draining, cut;
 } app;
 
 static bool refuse(const char *what, const char *why)
 {
     text_print(TEXT_ERR, "weir: %s: %s%s%s\n", what, why, errno ? ": " : "", errno ? strerror(errno) : "");
     return false;
-}
-
-/* ---- Trust ---- */
-
-static bool needs_trust(const struct conf *c)
-{
-    for (uint32_t i = 0; i < c->nproviders; i++)
-        if (c->provider[i].base.https && (c->provider[i].nkeys || c->provider[i].nmanaged || c->provider[i].none))
-            return true;
-    return false;
-}
-
-/* The bundle named in the config, or the first of the usual places. */
-static bool read_bundle(const struct conf *c, struct arena *a, struct slice *pem)
-{
-    static const char *const places[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                                         "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
-
-    if (c->ca_file.n)
-        return cmd_env.read_file(cmd_env.user, c->ca_file, a, pem);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (cmd_env.read_file(cmd_env.user, slice_str(places[i]), a, pem))
-            return true;
-    return false;
-}
-
-static bool load_trust(const struct conf *c, const struct trust **out)
-{
-    struct arena text;
-    struct slice pem;
-    const char *why = "";
-    unsigned skipped = 0;
-
-    *out = NULL;
-    if (!needs_trust(c))
-        return true;
-    arena_init(&text, &mem_heap_source, 1 << 16, CA_MAX);
-    errno = 0;
-    if (read_bundle(c, &text, &pem)) {
-        *out = trust_load(pem, &app.arena, &skipped, &why);
-        if (!*out)
-            refuse("upstream.caFile holds no usable certificate", why);
-    } else if (c->ca_file.n) {
-        refuse("upstream.caFile can't be read", c->ca_file.p);
-    } else {
-        log_say(LOG_WARN, "no CA bundle found: https providers can't be reached. Set upstream.caFile.");
-        arena_reset(&text);
-        return true;
-    }
-    arena_reset(&text);
-    return *out != NULL;
-}
-
-static bool load_identity(const struct conf *c, struct tls_identity **out)
-{
-    const char *why = "";
-
-    *out = NULL;
-    if (!c->tls_cert.n)
-        return true;
-    *out = tls_identity_load(c->tls_cert, c->tls_key, &app.arena, &why);
-    errno = 0;
-    return *out || refuse("tls.cert or tls.key", why);
 }
 
 /* ---- Signals and the end ---- */
@@ -117,9 +51,15 @@ static void look_for_end(struct timer *t)
 
 static void stop_now(struct timer *t)
 {
-    (void)t;
-    log_say(LOG_WARN, "draining took longer than %d ms: %u connections are cut", DRAIN_MS, (unsigned)gate_busy());
-    loop_stop();
+    if (app.cut) {
+        loop_stop();
+        return;
+    }
+    app.cut = true;
+    log_say(LOG_WARN, "limits.drainTimeout (%u ms) is over: %u connections are cut", (unsigned)reload_conf()->drain_ms,
+            (unsigned)gate_busy());
+    gate_cut();
+    timer_arm(t, clock_ms() + DRAIN_LAST_MS);
 }
 
 static void drain(void)
@@ -132,7 +72,8 @@ static void drain(void)
     log_say(LOG_INFO, "draining: no new connections, %u open", (unsigned)gate_busy());
     listen_close(&app.listener);
     gate_drain();
-    timer_arm(&app.drain_over, clock_ms() + DRAIN_MS);
+    if (reload_conf()->drain_ms)
+        timer_arm(&app.drain_over, clock_ms() + reload_conf()->drain_ms);
     timer_arm(&app.drain_look, clock_ms());
 }
 
@@ -145,6 +86,8 @@ static void on_signal(struct watch *w, unsigned events)
     while ((n = sys_signal_read(app.signal_fd)) > 0)
         if (n == SIGTERM || n == SIGINT)
             drain();
+        else if (n == SIGHUP && !app.draining)
+            reload_soon();
 }
 
 static bool watch_signals(void)
@@ -152,6 +95,7 @@ static bool watch_signals(void)
     app.signal_fd = sys_signal_fd();
     timer_init(&app.drain_over, stop_now);
     timer_init(&app.drain_look, look_for_end);
+    reload_init();
     return app.signal_fd != -1 && loop_watch(&app.signals, app.signal_fd, SYS_IN, on_signal);
 }
 
@@ -176,33 +120,13 @@ static void tell_listening(const struct conf *c)
     log_flush();
 }
 
-static bool open_sim(struct conf *c)
-{
-    const char *why = "";
-    uint16_t port;
-
-    if (!c->sim)
-        return true;
-    if (!sim_open(&port, &why))
-        return refuse("the sim provider can't start", why);
-    for (uint32_t i = 0; i < c->nproviders; i++)
-        if (c->provider[i].sim) {
-            c->provider[i].base = (struct url){
-                .host = SLICE("127.0.0.1"), .host_is_ip = true, .port = port, .port_given = true, .path = SLICE("/v1")};
-            c->provider[i].authority = SLICE("127.0.0.1"); /* the port is nobody's business there */
-        }
-    return true;
-}
-
 static bool init_layers(const struct conf *c, const struct gate_plan *plan)
 {
-    struct dns_servers servers = {.count = 0, .timeout_ms = 2000, .attempts = 2};
+    struct dns_servers servers;
     uint32_t fds = (uint32_t)sys_max_fds();
 
     errno = 0;
-    for (uint32_t i = 0; i < c->ndns; i++)
-        if (addr_parse(c->dns[i].host, c->dns[i].port, &servers.server[servers.count]))
-            servers.count++;
+    reload_dns(c, &servers);
     if (!timers_init(plan->timers) || !loop_init(plan->watches) || !mem_budget_init((size_t)c->memory))
         return refuse("no address space for limits.memory and limits.maxConnections", "lower them");
     log_init(2, c->log_level);
@@ -218,21 +142,15 @@ static bool init_layers(const struct conf *c, const struct gate_plan *plan)
 bool cmd_start(struct conf *c)
 {
     struct gate_plan plan = gate_plan(c);
-    const struct trust *trust;
-    struct tls_identity *identity;
     struct addr at;
+    char text[CMD_WHY_MAX];
     const char *why = "";
 
-    app.conf = c;
-    arena_init(&app.arena, &mem_heap_source, 1 << 16, CA_MAX);
-    if (!init_layers(c, &plan) || !watch_signals() || !open_sim(c) || !load_trust(c, &trust) ||
-        !load_identity(c, &identity))
+    if (!init_layers(c, &plan) || !watch_signals())
         return false;
-    for (uint32_t i = 0; i < c->nwarnings; i++)
-        log_say(LOG_WARN, "%.*s", (int)c->warning[i].n, c->warning[i].p);
     errno = 0;
-    if (!gate_open(c, trust, identity, &plan, &why))
-        return refuse("can't start", why);
+    if (!reload_start(c, &plan, text, sizeof text))
+        return refuse("can't start", text);
     if (!addr_parse(c->listen.host, c->listen.port, &at))
         return refuse("listen", "not an address");
     if (!listen_open(&app.listener, &at, gate_accept, &why))

@@ -143,6 +143,7 @@ struct conf {
     struct slice state_dir;             /* empty: none */
     struct conf_gateway gateway;
     uint32_t max_connections;
+    uint32_t drain_ms;                  /* what runs may go on for so long after SIGTERM; 0: to its end */
     uint64_t max_request_bytes, memory;
     struct slice ca_file;               /* empty: the built-in search list */
     struct conf_listen dns[3];

@@ -263,7 +263,7 @@ static void load_gateway(struct build *b)
 
 static void load_limits(struct build *b)
 {
-    static const char *const names[] = {"maxConnections", "maxRequestBytes", "memory", NULL};
+    static const char *const names[] = {"maxConnections", "maxRequestBytes", "memory", "drainTimeout", NULL};
     struct read_object o;
     int i;
 
@@ -274,8 +274,10 @@ static void load_limits(struct build *b)
             read_u32(&b->r, "limits.maxConnections", 1, 1000000, &b->c->max_connections);
         else if (i == 1)
             read_size(&b->r, "limits.maxRequestBytes", 1, 1u << 30, &b->c->max_request_bytes);
-        else
+        else if (i == 2)
             read_size(&b->r, "limits.memory", 1u << 20, 1ull << 42, &b->c->memory);
+        else
+            read_duration(&b->r, "limits.drainTimeout", 0, &b->c->drain_ms);
     }
 }
 
@@ -401,6 +403,7 @@ static void defaults(struct build *b)
                                        .stream_idle_timeout_ms = 120000,
                                        .cooldown = true};
     c->max_connections = 4096;
+    c->drain_ms = 30000;
     c->max_request_bytes = 32u << 20;
     c->memory = 256u << 20;
     c->allow_private = true;

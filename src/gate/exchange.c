@@ -145,6 +145,8 @@ static void request_over(struct xchg *x)
     x->member = NULL;
     x->check = NULL;
     x->key = NULL;
+    world_put(x->world); /* last: the above points into it */
+    x->world = NULL;
     x->forward = x->query = x->usage_options = slice_make(NULL, 0);
     x->head_seen = 0;
     x->has_surface = x->wants_stream = x->active = x->heartbeat_sent = x->chunked = x->head_only = false;
@@ -184,6 +186,7 @@ static void reap(struct defer *d)
     request_over(x);
     timer_disarm(&x->timer);
     conn_drop(&x->conn);
+    shared_put(x->identity);
     block_drop(&x->in);
     block_drop(&x->out);
     list_remove(&x->node);
@@ -245,6 +248,15 @@ static enum turn turn_read_head(struct xchg *x)
     return TURN_PARK;
 }
 
+/* The drain's deadline, for who has no answer yet. */
+static enum turn cut_short(struct xchg *x)
+{
+    drop_attempts(x, "the gateway stops");
+    reply_refuse(x, REFUSAL_OVERLOADED, (struct refusal_detail){.retry_after_s = 1, .should_retry = true},
+                 "This gateway process is stopping. Send the request again.");
+    return TURN_AGAIN;
+}
+
 /* Slow senders are measured by their average since the body began: a grace, then a least rate (L-38). */
 static int64_t body_due(const struct xchg *x)
 {
@@ -258,6 +270,10 @@ static enum turn turn_read_body(struct xchg *x)
     if (!flush_out(x)) { /* a 100 Continue that did not leave whole */
         client_left(x);
         return TURN_AGAIN;
+    }
+    if (x->news & NEWS_CUT) {
+        x->unread = true;
+        return cut_short(x);
     }
     if (x->news & NEWS_TIMER && clock_ms() >= body_due(x))
         r = intake_late(x);
@@ -281,6 +297,16 @@ static enum turn turn_read_body(struct xchg *x)
     return TURN_PARK;
 }
 
+/* A reload came while the attempt ran: what it learned counts for the requests that begin now as well. */
+static void tell_new_world(struct xchg *x, const struct upstream *up)
+{
+    const struct up_result *r = &up->result;
+    const struct credential *same = x->world == gate.world ? NULL : world_same_key(x->world, gate.world, up->attempt->key);
+
+    if (same)
+        health_tell(gate.world->health, same, up->attempt->model, r->outcome, r->status != 0, r->retry_after_ms, clock_ms());
+}
+
 /* Books a failed attempt and keeps its answer if it may have to be passed on. */
 static void attempt_failed(struct xchg *x, int place)
 {
@@ -289,6 +315,7 @@ static void attempt_failed(struct xchg *x, int place)
 
     attempts_end(&x->attempts, x->world->health, up->attempt, r->outcome, r->status, r->fault, r->retry_after_ms,
                  up->started_ms, clock_ms());
+    tell_new_world(x, up);
     block_drop(&x->last);
     if (r->answered) {
         x->last = up->held;
@@ -359,6 +386,8 @@ static enum turn turn_attempt(struct xchg *x)
         client_left(x);
         return TURN_AGAIN;
     }
+    if (x->news & NEWS_CUT)
+        return cut_short(x);
     if (!attempt_deadlines(x))
         return TURN_AGAIN;
     for (int i = 0; i < XCHG_UPSTREAMS; i++) {
@@ -402,6 +431,10 @@ static enum turn turn_relay(struct xchg *x)
     }
     if (x->news & NEWS_TIMER && xchg_queued(x)) {
         client_left(x); /* it takes nothing and has not for WRITE_STALL_MS */
+        return TURN_AGAIN;
+    }
+    if (x->news & NEWS_CUT) {
+        relay_cut(x, "stream_interrupted", "The gateway process is stopping; the answer is incomplete.");
         return TURN_AGAIN;
     }
     relay_pump(x);
@@ -559,7 +592,7 @@ void xchg_open(int fd, const struct addr *peer)
         surplus = false;
     }
     x = pool_take(gate.xchg_pool);
-    if (x && gate.identity && !(tls = tls_open_server(gate.identity, &f))) {
+    if (x && gate.identity && !(tls = tls_open_server(gate.identity->what, &f))) {
         pool_give(gate.xchg_pool, x);
         x = NULL;
     }
@@ -579,7 +612,7 @@ void xchg_open(int fd, const struct addr *peer)
     x->surplus = surplus;
     gate.surplus += surplus;
     x->secured = !tls;
-    x->world = gate.world;
+    x->identity = tls ? shared_get(gate.identity) : NULL;
     arena_init(&x->arena, &mem_source, XCHG_ARENA_BLOCK, XCHG_ARENA_MAX);
     defer_init(&x->defer, reap);
     timer_init(&x->timer, on_timer);

@@ -11,8 +11,6 @@
 struct gate gate;
 
 static struct pool xchg_pool, up_pool;
-static struct world world;
-static struct arena tables;
 
 struct gate_plan gate_plan(const struct conf *c)
 {
@@ -32,8 +30,7 @@ static void on_trim(struct timer *t)
     mem_trim();
 }
 
-bool gate_open(struct conf *c, const struct trust *trust, const struct tls_identity *identity, const struct gate_plan *plan,
-               const char **why)
+bool gate_open(struct conf *c, struct shared *trust, struct shared *identity, const struct gate_plan *plan, const char **why)
 {
     uint64_t seed;
 
@@ -47,23 +44,48 @@ bool gate_open(struct conf *c, const struct trust *trust, const struct tls_ident
     gate.scratch = mem_table(1, GATE_SCRATCH);
     gate.peer = mem_table(PEER_SLOTS, sizeof *gate.peer);
     gate.peer_seed = seed;
-    arena_init(&tables, &mem_heap_source, 1 << 16, (size_t)1 << 30);
-    conf_get(c);
-    world = (struct world){.conf = c, .trust = trust, .serial = 1};
-    world.health = health_create(&tables, c, seed, c->gateway.cooldown);
+    gate.seed = seed;
+    gate.world = world_create(c, trust, seed, NULL);
     *why = "out of memory";
-    if (!gate.scratch || !gate.peer || !world.health)
+    if (!gate.scratch || !gate.peer || !gate.world)
         return false;
-    gate.world = &world;
     gate.xchg_pool = &xchg_pool;
     gate.up_pool = &up_pool;
-    gate.identity = identity;
+    gate.identity = shared_get(identity);
     gate.most = c->max_connections;
     gate.most_per_peer = c->max_connections - c->max_connections / 4;
     timer_init(&gate.trim, on_trim);
     list_init(&gate.all);
     list_init(&gate.idle);
     return true;
+}
+
+static bool still_used(const void *user, uint64_t key)
+{
+    return world_has_pool_key(user, key);
+}
+
+bool gate_apply(struct conf *c, struct shared *trust, struct shared *identity)
+{
+    struct world *old = gate.world, *w = world_create(c, trust, gate.seed, old);
+    struct shared *before = gate.identity;
+
+    if (!w)
+        return false;
+    gate.world = w;
+    gate.identity = shared_get(identity);
+    world_put(old);
+    shared_put(before);
+    idle_sweep(still_used, w);
+    return true;
+}
+
+void gate_close(void)
+{
+    world_put(gate.world);
+    shared_put(gate.identity);
+    gate.world = NULL;
+    gate.identity = NULL;
 }
 
 void gate_scratch(struct arena *a)
@@ -86,8 +108,23 @@ void gate_drain(void)
 {
     gate.draining = true;
     for (struct list *n = gate.all.next, *next; n != &gate.all; n = next) {
+        struct xchg *x = container_of(n, struct xchg, node);
+
         next = n->next;
-        xchg_run(container_of(n, struct xchg, node), NEWS_DRAIN);
+        x->keep_alive = false; /* an answer that has not begun says so */
+        if (x->state != XCHG_OVER)
+            xchg_run(x, NEWS_DRAIN);
+    }
+}
+
+void gate_cut(void)
+{
+    for (struct list *n = gate.all.next, *next; n != &gate.all; n = next) {
+        struct xchg *x = container_of(n, struct xchg, node);
+
+        next = n->next;
+        if (x->state != XCHG_OVER)
+            xchg_run(x, NEWS_CUT);
     }
 }
 

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/must.h"
+#include "base/shared.h"
 #include "conf/conf.h"
 #include "net/addr.h"
 #include "net/listen.h"
-#include "net/tls.h"
-#include "net/trust.h"
 
 /* How many of each thing the limits of a config come to; main sizes the layers below with them. */
 struct gate_plan {
@@ -17,13 +17,22 @@ struct gate_plan {
 };
 struct gate_plan gate_plan(const struct conf *c);
 
-/* Takes its tables and starts to serve the snapshot (one reference is kept). trust may be NULL when no provider needs it. False with *why. */
-bool gate_open(struct conf *c, const struct trust *trust, const struct tls_identity *identity, const struct gate_plan *plan,
-               const char **why);
+/* Takes its tables and starts to serve the snapshot. trust (of struct trust) may be NULL when no provider needs it, identity (of struct
+ * tls_identity) when clients speak plain HTTP. It takes references of its own to all three. False with *why. */
+bool gate_open(struct conf *c, struct shared *trust, struct shared *identity, const struct gate_plan *plan, const char **why);
+/* A new snapshot for every request that begins from now on, with what is known about its providers' health; requests under way end on the
+ * one they began with. trust and identity as for gate_open: hand in the current ones again to keep them. Connections to providers stay
+ * warm where key, origin and trust are the same; those of keys that are gone are closed. What the tables were sized by (maxConnections, memory)
+ * stays as it was at start. False: no memory, everything stays as it was. */
+MUST_USE bool gate_apply(struct conf *c, struct shared *trust, struct shared *identity);
+/* Lets go of the snapshot, after the last client has left (for tests). */
+void gate_close(void);
 /* For listen_open. */
 void gate_accept(struct listener *l, int fd, const struct addr *peer);
 /* Stop keeping connections alive; idle ones close now. gate_busy: requests still under way. */
 void gate_drain(void);
+/* Ends what runs: streams get the error event, requests without an answer a 503. What is queued still leaves. */
+void gate_cut(void);
 uint32_t gate_busy(void);
 
 /* Whether that key is resting for that model now, and until when (clock_ms). */

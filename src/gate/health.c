@@ -102,6 +102,8 @@ static ptrdiff_t same_one(const uint64_t *identity, uint32_t n, uint64_t wanted,
 void health_adopt(struct health *h, const struct health *old)
 {
     h->seed = old->seed; /* pairs are known by their hashes alone */
+    h->random = old->random; /* request ids come from here: going on, not starting over, keeps them apart */
+    memcpy(h->turn, old->turn, (h->nsteps < old->nsteps ? h->nsteps : old->nsteps) * sizeof *h->turn); /* any start is a fair one */
     if (!h->enabled || !old->enabled)
         return;
     memcpy(h->pair, old->pair, HEALTH_PAIRS * sizeof(*h->pair));

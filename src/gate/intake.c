@@ -482,10 +482,18 @@ static void make_id(char id[REQUEST_ID_LEN + 1])
     id[REQUEST_ID_LEN] = '\0';
 }
 
-static void begin_request(struct xchg *x, const struct http_request *r)
+/* From here on it leaves a log line, and runs in the world of this moment. */
+static void begin(struct xchg *x)
 {
     make_id(x->id);
     x->active = true;
+    if (!x->world)
+        x->world = world_get(gate.world);
+}
+
+static void begin_request(struct xchg *x, const struct http_request *r)
+{
+    begin(x);
     if (!x->began_ms)
         x->began_ms = clock_ms();
     x->keep_alive = r->keep_alive && !gate.draining;
@@ -531,8 +539,7 @@ static enum intake parsed(struct xchg *x, const struct http_request *r, struct f
 
 static enum intake refuse_head(struct xchg *x, const struct http_bad *bad)
 {
-    make_id(x->id);
-    x->active = true;
+    begin(x);
     if (!x->began_ms)
         x->began_ms = clock_ms();
     x->unread = true;
@@ -576,10 +583,8 @@ enum intake intake_late(struct xchg *x)
 {
     if (x->state == XCHG_READ_HEAD && !x->began_ms)
         return INTAKE_GONE; /* idle between requests */
-    if (!x->active) {
-        make_id(x->id);
-        x->active = true;
-    }
+    if (!x->active)
+        begin(x);
     x->unread = true;
     reply_refuse(x, REFUSAL_REQUEST_TIMEOUT, no_retry, "The request did not arrive in time. Send it again in one go.");
     return INTAKE_ANSWERED;

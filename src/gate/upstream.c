@@ -259,7 +259,7 @@ static void on_dialled(void *owner, int fd, const struct addr *peer, struct faul
         sys_close(fd);
         upstream_fail(up, OUTCOME_UNREACHABLE, fault_make(FAULT_TLS, 0, "no trust anchors are loaded: set upstream.caFile"));
     } else if (p->base.https &&
-               !(tls = tls_open_client(up->x->world->trust, p->base.host, p->base.port, up->pool_key, &f))) {
+               !(tls = tls_open_client(world_trust(up->x->world), p->base.host, p->base.port, up->pool_key, &f))) {
         sys_close(fd);
         upstream_fail(up, OUTCOME_UNREACHABLE, f);
     } else if (!(up->conn = conn_open(fd, tls, on_news, up))) {
@@ -599,7 +599,7 @@ bool upstream_start(struct xchg *x, int place, struct attempt *a)
     up->x = x;
     up->attempt = a;
     up->started_ms = clock_ms();
-    up->pool_key = idle_key(a->key->provider->origin, a->key->index, x->world->serial);
+    up->pool_key = x->world->pool_key[a->key->index];
     if (x->wants_stream && t->first_token_timeout_ms)
         up->first_token_due_ms = up->started_ms + t->first_token_timeout_ms;
     timer_init(&up->timer, on_timer);

@@ -139,7 +139,7 @@ enum xchg_state {
 enum { XCHG_STATE_COUNT = XCHG_OVER + 1 };
 
 /* What woke an exchange. */
-enum { NEWS_CLIENT = 1, NEWS_UPSTREAM = 2, NEWS_TIMER = 4, NEWS_AGAIN = 8, NEWS_DRAIN = 16 };
+enum { NEWS_CLIENT = 1, NEWS_UPSTREAM = 2, NEWS_TIMER = 4, NEWS_AGAIN = 8, NEWS_DRAIN = 16, NEWS_CUT = 32 };
 
 /* Who or what ended a request, for the log. */
 #define XCHG_ENDS(X)                                                                                        \
@@ -155,6 +155,7 @@ enum xchg_end {
 struct xchg {
     /* the connection */
     struct conn *conn;
+    struct shared *identity;   /* what its TLS points into */
     struct list node;          /* in gate.all */
     struct list idle;          /* in gate.idle while it waits for a request, oldest first */
     struct defer defer;
@@ -173,7 +174,7 @@ struct xchg {
     size_t out_off;
 
     /* the request */
-    struct world *world;
+    struct world *world;       /* the one it began in, held until its end; NULL between requests */
     const struct access_key *key;
     struct arena arena;
     struct block text;         /* its body, whole and untouched until commit */
@@ -225,7 +226,8 @@ extern struct gate {
     uint32_t most_per_peer;    /* one address may not take all of them (L-41) */
     uint32_t *peer;            /* PEER_SLOTS counters; two addresses that share one share its limit */
     uint64_t peer_seed;
-    const struct tls_identity *identity; /* NULL: clients speak plain HTTP */
+    struct shared *identity;   /* of struct tls_identity; NULL: clients speak plain HTTP */
+    uint64_t seed;
     bool draining;
     uint64_t requests;
     char *scratch;             /* for arena_init_fixed: parsing that ends within one call */

@@ -140,6 +140,11 @@ static void dial_won(struct dial *d, struct try *t)
     done(owner, fd, &peer, fault_make(FAULT_NONE, 0, ""));
 }
 
+void dial_allow_private(bool allow)
+{
+    dials.allow_private = allow;
+}
+
 /* ---- One address. ---- */
 
 static bool address_allowed(const struct dial *d, const struct addr *a)

@@ -24,6 +24,7 @@ struct dial; /* one attempt to connect; from a pool */
 typedef void dial_done_fn(void *owner, int fd, const struct addr *peer, struct fault fault);
 
 MUST_USE bool dial_init(uint32_t max_dials, bool allow_private);
+void dial_allow_private(bool allow); /* from now on, for a reload */
 /* host may be a literal. Addresses that addr_is_private are refused unless allow_private (checked after resolution, at each connect, S-13); exempt: this
  * call's trusted flag (the built-in sim on loopback). May call done before it returns; then it returns NULL. NULL as well when the pool is empty: done was called with the fault. */
 struct dial *dial_start(struct slice host, uint16_t port, bool trusted, dial_done_fn *done, void *owner);

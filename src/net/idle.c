@@ -24,11 +24,6 @@ bool idle_init(void)
     return true;
 }
 
-uint64_t idle_key(uint32_t origin, uint32_t credential, uint32_t snapshot)
-{
-    return (uint64_t)snapshot << 44 | (uint64_t)(origin & 0xFFFFF) << 24 | (uint64_t)(credential & 0x7FFFFF) << 1 | 1;
-}
-
 static struct list *bucket_of(uint64_t key)
 {
     return &idle.bucket[(key * 0x9E3779B97F4A7C15u) >> 56];
@@ -111,6 +106,19 @@ bool idle_evict(void)
     unlink_one(c);
     conn_drop(&c);
     return true;
+}
+
+void idle_sweep(idle_keep_fn *keep, const void *user)
+{
+    for (struct list *n = idle.age.next, *next; n != &idle.age; n = next) {
+        struct conn *c = container_of(n, struct conn, age);
+
+        next = n->next;
+        if (keep(user, c->pool_key))
+            continue;
+        unlink_one(c);
+        conn_drop(&c);
+    }
 }
 
 void idle_close_all(void)

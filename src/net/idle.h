@@ -11,14 +11,16 @@ enum {
 };
 
 MUST_USE bool idle_init(void);
-/* Who may use a connection again: same origin, same credential, same trust (S-63). Never 0. */
-uint64_t idle_key(uint32_t origin, uint32_t credential, uint32_t snapshot);
-/* Takes the connection (the pointer becomes NULL). It must be clean: last answer complete, nothing unread. */
+/* Takes the connection (the pointer becomes NULL). It must be clean: last answer complete, nothing unread. key says who may use it again:
+ * same origin, same credential, same trust (S-63). Never 0. */
 void idle_park(struct conn **c, uint64_t key);
 /* The most recently parked one that no event of this turn concerns, or NULL. The caller must hand it over to itself. */
 struct conn *idle_take(uint64_t key);
 /* Closes the oldest; false when there is none. For when descriptors run out. */
 bool idle_evict(void);
+/* Closes those whose key nobody will ask for any more. */
+typedef bool idle_keep_fn(const void *user, uint64_t key);
+void idle_sweep(idle_keep_fn *keep, const void *user);
 void idle_close_all(void);
 uint32_t idle_count(void);
 

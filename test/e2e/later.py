@@ -6,7 +6,6 @@ import pytest
 
 LATER = {
     "translation": "translation between surfaces is a later issue",
-    "reload": "SIGHUP does not reload yet",
 }
 if os.environ.get("WEIR_LATER"):
     LATER = {}

@@ -12,7 +12,6 @@ import fake
 import faults
 import wire
 from dialects import Chat, TEXT
-from later import later
 from weir import BINARY, TOKEN, Weir, config, provider
 
 STREAM = b"".join(dialects.stream_of(Chat))
@@ -252,7 +251,6 @@ def test_l44_half_close(start):
 
 def test_l23_l24_reload(start):
     """SIGHUP: a bad config is refused whole and the old one serves on; a good one takes effect for the next request."""
-    later("reload")
     weir, up = start()
     good = json.loads(weir.config_path.read_text())
     weir.config_path.write_text('{"listen": "127.0.0.1:0", "nonsense": tru')

@@ -50,7 +50,8 @@ static struct progress {
 } *progress;
 
 static struct listener listener;
-static struct conf *conf;
+static struct conf *conf, *left[4]; /* left: snapshots that a reload replaced */
+static unsigned nleft;
 static uint64_t heap_calls_ready;
 static bool spun;
 
@@ -102,6 +103,8 @@ static bool no_file(void *user, struct slice path, struct arena *a, struct slice
     "{\"providerId\":\"p" n "\",\"baseUrl\":\"http://" host "/v1\",\"supportedApiSurfaces\":" ALL_SURFACES ",\"models\":[{\"modelId\":\"m" n "\"}]}"
 #define KEY(p, name) "{\"id\":\"aigpk_" p name "\",\"providerId\":\"p" p "\",\"name\":\"" name "\",\"value\":\"key-" p name "\"}"
 
+static const char *gone; /* a key name: that key of p1 is left out */
+
 static struct conf *load(const char *gateway, const char *router, const char *limits)
 {
     static char text[CONFIG_MAX];
@@ -113,11 +116,11 @@ static struct conf *load(const char *gateway, const char *router, const char *li
                      "\"upstream\":{\"allowPrivate\":true,\"dns\":[\"10.0.0.53:53\"]},"
                      "\"providers\":[" PROVIDER("1", "{\"modelId\":\"m1\"},{\"modelId\":\"m1s\"}") "," PROVIDER("2", "{\"modelId\":\"m2\"}") ","
                      PROVIDER("3", "{\"modelId\":\"m3\"}") "," PROVIDER("4", "{\"modelId\":\"m4\"}") "," NAMED("5", "five.internal") "," NAMED("6", "nowhere.internal") "," PROVIDER("9", "{\"modelId\":\"m9\"}") "],"
-                     "\"providerKeys\":[" KEY("1", "a") "," KEY("1", "b") "," KEY("2", "a") "," KEY("3", "a") "," KEY("4", "a") "," KEY("5", "a") "," KEY("6", "a") "," KEY("9", "a") "],"
+                     "\"providerKeys\":[%s%s" KEY("2", "a") "," KEY("3", "a") "," KEY("4", "a") "," KEY("5", "a") "," KEY("6", "a") "," KEY("9", "a") "],"
                      "\"accessKeyConfigurations\":[{\"id\":\"aigac_1\",\"name\":\"flow\",\"router\":{%s}}],"
                      "\"accessKeys\":[{\"id\":\"aigk_app\",\"name\":\"app\",\"token\":\"token-of-the-app\",\"accessKeyConfigurationId\":\"aigac_1\"}],"
                      "\"log\":{\"level\":\"info\",\"requests\":true}}",
-                     gateway, limits, router);
+                     gateway, limits, gone && *gone == 'a' ? "" : KEY("1", "a") ",", gone && *gone == 'b' ? "" : KEY("1", "b") ",", router);
 
     if (n >= (int)sizeof text)
         abort();
@@ -178,6 +181,34 @@ void flow_open_more(const char *gateway, const char *router, const char *limits)
     }
     heap_calls_ready = mem_heap_calls();
     disturb();
+}
+
+void flow_reload(const char *gateway, const char *router, const char *without)
+{
+    uint64_t before = mem_heap_calls();
+    struct conf *old = conf;
+
+    gone = without;
+    conf = load(gateway, router, "\"maxConnections\":16,\"memory\":\"16MiB\"");
+    gone = NULL;
+    if (!conf || nleft == sizeof left / sizeof *left || !gate_apply(conf, NULL, NULL))
+        abort();
+    left[nleft++] = old;
+    heap_calls_ready += mem_heap_calls() - before; /* a reload may take from the heap; what comes after may not */
+}
+
+unsigned flow_old_worlds(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < nleft; i++)
+        n += left[i]->refs > 1;
+    return n;
+}
+
+void flow_cut(void)
+{
+    gate_cut();
 }
 
 void flow_open(const char *gateway, const char *router)
@@ -384,7 +415,11 @@ static void end_world(bool served)
     if (served)
         ask_once_more();
     leak_check();
-    conf_put(conf);
+    CHECK_INT(flow_old_worlds(), 0);
+    while (nleft)
+        conf_put(left[--nleft]);
+    gate_close();
+    CHECK_INT(conf->refs, 1);
     conf_put(conf);
     conf = NULL;
     fake_reset();
