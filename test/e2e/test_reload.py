@@ -29,7 +29,7 @@ def stream(gap):
 
 
 def ask(stream=False):
-    body = json.dumps(Chat.request("up:x", stream)).encode()
+    body = json.dumps(Chat.request("up:x" if stream else "up:text", stream)).encode()
     return wire.head_of("POST", Chat.path, [], body, TOKEN) + body
 
 
