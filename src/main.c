@@ -14,6 +14,7 @@ static const struct {
     {"serve", cmd_serve, "the gateway (also without any command)"},
     {"demo", cmd_demo, "a gateway with simulated providers: shows a failover, then serves"},
     {"check", cmd_check, "validates a config: exit 1 and FILE:LINE:COLUMN on a bad one"},
+    {"rekey", cmd_rekey, "seals the state directory with another master key, while no gateway runs on it"},
     {"token", cmd_token, "makes a fresh access key and its hash"},
     {"healthcheck", cmd_healthcheck, "exit 0 when the gateway on this machine answers (for containers)"},
     {"version", cmd_version, "version and what this machine's CPU adds"},
@@ -21,7 +22,7 @@ static const struct {
 
 static int usage(int to, int code)
 {
-    text_print(to, "usage: weir [COMMAND] [-c FILE]\n\n");
+    text_print(to, "usage: weir [COMMAND] [-c FILE] [--salvage] [--to env:NAME|file:PATH]\n\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         text_print(to, "  %-12s %s\n", commands[i].name, commands[i].help);
     return code;
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
     int at = 1;
 
     sys_open_std_fds();
+    sys_no_dumps(); /* keys are in memory soon */
     clock_update();
     if (at < argc && argv[at][0] != '-') {
         while (command < sizeof commands / sizeof *commands && strcmp(argv[at], commands[command].name) != 0)
@@ -47,6 +49,10 @@ int main(int argc, char **argv)
     for (; at < argc; at++) {
         if ((!strcmp(argv[at], "-c") || !strcmp(argv[at], "--config")) && at + 1 < argc)
             o.config = argv[++at];
+        else if (!strcmp(argv[at], "--to") && at + 1 < argc)
+            o.to = argv[++at];
+        else if (!strcmp(argv[at], "--salvage"))
+            o.salvage = true;
         else if (!strcmp(argv[at], "-h") || !strcmp(argv[at], "--help"))
             return usage(TEXT_OUT, 0);
         else if (!strcmp(argv[at], "-v") || !strcmp(argv[at], "--version"))

@@ -429,7 +429,7 @@ void sys_no_dumps(void)
 
 int sys_dir_make(const char *path)
 {
-    return mkdir(path, 0700) == -1 && errno != EEXIST ? -1 : 0;
+    return mkdir(path, 0700) == 0 ? 1 : errno == EEXIST ? 0 : -1;
 }
 
 int sys_dir_open(const char *path)
@@ -520,7 +520,7 @@ int sys_pair(int fd[2])
     return sys_set_nonblocking(fd[0]);
 }
 
-int sys_helper(void (*run)(void *arg), void *arg, const int *hers, int nhers)
+int sys_helper(void (*run)(void *arg), void (*let_go)(void *arg), void *arg, const int *hers, int nhers)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGQUIT};
     pid_t child = fork();
@@ -530,6 +530,7 @@ int sys_helper(void (*run)(void *arg), void *arg, const int *hers, int nhers)
     if (child > 0) {
         for (int i = 0; i < nhers; i++)
             sys_close(hers[i]);
+        let_go(arg);
         return child;
     }
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
@@ -548,9 +549,9 @@ int sys_helper(void (*run)(void *arg), void *arg, const int *hers, int nhers)
     _exit(0);
 }
 
-void sys_reap(int child)
+bool sys_reap(int child)
 {
-    (void)waitpid(child, NULL, WNOHANG);
+    return waitpid(child, NULL, WNOHANG) != 0; /* or nobody knows of it any more */
 }
 
 int sys_wait(int fd, unsigned events, int timeout_ms)

@@ -86,7 +86,7 @@ struct sys_info {
     unsigned mode, links;                                  /* permission bits; names it has */
     bool file, dir, mine;                                  /* regular; a directory; owned by who runs this process */
 };
-int sys_dir_make(const char *path);                        /* 0700; 0 when something of that name is there already */
+int sys_dir_make(const char *path);                        /* 0700; 1: made, 0: something of that name is there already */
 int sys_dir_open(const char *path);
 int sys_open_at(int dir, const char *name, enum sys_open how);
 int sys_info(int fd, struct sys_info *out);
@@ -102,9 +102,9 @@ int sys_dup(int fd);
 /* ---- The helper process. ---- */
 int sys_pair(int fd[2]);                                   /* connected; fd[0] does not block, fd[1] does */
 /* Forks. The child ignores the signals that end the parent, keeps none of the parent's descriptors but hers, calls run and ends.
- * In the parent hers are closed. Returns the child's id or -1 (then nothing is closed). Before the loop runs, never after. */
-int sys_helper(void (*run)(void *arg), void *arg, const int *hers, int nhers);
-void sys_reap(int child);                                  /* when it has ended, forgets it */
+ * In the parent hers are closed and let_go is called for what else is hers now. Returns the child's id or -1 (then nothing is closed). Before the loop runs, never after. */
+int sys_helper(void (*run)(void *arg), void (*let_go)(void *arg), void *arg, const int *hers, int nhers);
+bool sys_reap(int child);                                  /* whether it has ended; then it is forgotten */
 int sys_wait(int fd, unsigned events, int timeout_ms);     /* 1: ready or gone, 0: time is up. fd -1: sleeps. Blocks: start and end only */
 
 #endif

@@ -10,11 +10,14 @@
 
 struct options {
     const char *config; /* path after -c; NULL: none given */
+    const char *to;     /* after --to: where a new master key is */
+    bool salvage;       /* --salvage: go on with what is intact of a damaged state */
 };
 
 int cmd_serve(const struct options *o);
 int cmd_check(const struct options *o);
 int cmd_demo(const struct options *o);
+int cmd_rekey(const struct options *o);
 int cmd_token(const struct options *o);
 int cmd_healthcheck(const struct options *o);
 int cmd_version(const struct options *o);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/fetch.h"
+#include "cmd/state.h"
 #include "gate/gate.h"
 #include "http/sse.h"
 #include "json/scan.h"
@@ -396,7 +397,7 @@ int cmd_demo(const struct options *o)
         return 2;
     }
     demo.conf = make_conf();
-    if (!demo.conf || !cmd_start(demo.conf))
+    if (!demo.conf || !state_open(demo.conf, false) || !cmd_start(demo.conf))
         return 1;
     demo.port = cmd_port();
     tell_start();

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/reload.h"
+#include "cmd/state.h"
 
 enum { FILE_MAX = 8 << 20, CONFIG_MAX = 4 << 20 };
 
@@ -134,7 +135,7 @@ int cmd_serve(const struct options *o)
 {
     struct conf *c = o->config ? cmd_load(o->config) : first_start();
 
-    if (!c || !cmd_start(c))
+    if (!c || !state_open(c, o->salvage) || !cmd_start(c))
         return 1;
     reload_from(o->config);
     return cmd_run();

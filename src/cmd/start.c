@@ -13,6 +13,7 @@
 #include "base/timer.h"
 #include "cmd/cmd.h"
 #include "cmd/reload.h"
+#include "cmd/state.h"
 #include "gate/gate.h"
 #include "net/conn.h"
 #include "net/dial.h"
@@ -146,7 +147,7 @@ bool cmd_start(struct conf *c)
     char text[CMD_WHY_MAX];
     const char *why = "";
 
-    if (!init_layers(c, &plan) || !watch_signals())
+    if (!init_layers(c, &plan) || !watch_signals() || !state_start())
         return false;
     errno = 0;
     if (!reload_start(c, &plan, text, sizeof text))
@@ -169,6 +170,7 @@ int cmd_run(void)
     loop_run();
     idle_close_all();
     sim_close();
+    state_close();
     log_say(LOG_INFO, "stopped");
     log_flush();
     return 0;

@@ -141,6 +141,7 @@ struct conf {
     uint8_t (*admin_key)[32];           /* SHA-256 of each API key; the keys themselves are not kept */
     uint32_t nadmin_keys;
     struct slice state_dir;             /* empty: none */
+    uint8_t *state_key;                 /* 32 bytes that seal what is in state_dir; NULL: master.key there */
     struct conf_gateway gateway;
     uint32_t max_connections;
     uint32_t drain_ms;                  /* what runs may go on for so long after SIGTERM; 0: to its end */

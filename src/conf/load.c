@@ -2,6 +2,7 @@
  * then they are read in the order in which they refer to each other, whatever their order in the file. */
 #include "conf/build.h"
 
+#include "base/key32.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -374,6 +375,18 @@ static void load_log(struct build *b)
     }
 }
 
+static void load_state_key(struct build *b)
+{
+    struct slice s;
+    size_t at;
+
+    if (!build_section(b, SECTION_STATE_KEY) || !read_setting(&b->r, "stateKey", false, &s, &at))
+        return;
+    b->c->state_key = build_zero(b, b->arena, 1, KEY32);
+    if (b->c->state_key && !key32_parse(s, b->c->state_key))
+        read_fail(&b->r, (ptrdiff_t)at, "stateKey must be 32 bytes as 64 hex digits or as base64 (openssl rand -hex 32)");
+}
+
 static void load_settings(struct build *b)
 {
     if (build_section(b, SECTION_LISTEN))
@@ -382,6 +395,7 @@ static void load_settings(struct build *b)
     load_admin(b);
     if (build_section(b, SECTION_STATE_DIR))
         load_path(b, "stateDir", &b->c->state_dir);
+    load_state_key(b);
     load_gateway(b);
     load_limits(b);
     load_upstream(b);
@@ -420,6 +434,7 @@ static void find_sections(struct build *b)
         [SECTION_TLS] = "tls",
         [SECTION_ADMIN] = "admin",
         [SECTION_STATE_DIR] = "stateDir",
+        [SECTION_STATE_KEY] = "stateKey",
         [SECTION_GATEWAY] = "gateway",
         [SECTION_LIMITS] = "limits",
         [SECTION_UPSTREAM] = "upstream",

@@ -150,8 +150,9 @@ static void unwritable(struct disk *d, const char *what)
 static bool open_dir(struct disk *d, struct slice dir)
 {
     struct sys_info i;
+    int made = sys_dir_make(dir.p);
 
-    if (sys_dir_make(dir.p) == -1 && errno != EROFS && errno != EACCES)
+    if (made == -1 && errno != EROFS && errno != EACCES)
         return fail(d, "the state directory can't be made");
     d->dir = sys_dir_open(dir.p);
     if (d->dir == -1 && errno == ENOENT) { /* and it can't be made: nothing is stored, nothing will be */
@@ -164,6 +165,13 @@ static bool open_dir(struct disk *d, struct slice dir)
         return refuse(d, "the state directory", "belongs to another user");
     if (i.mode & 022)
         return refuse(d, "the state directory", "can be written by others (chmod 700)");
+    if (made == 1) { /* its own name shall last too; who may not read what is above it has to trust in that */
+        int above = sys_open_at(d->dir, "..", SYS_OPEN_READ);
+
+        if (above != -1)
+            (void)sys_fsync(above);
+        sys_close(above);
+    }
     return true;
 }
 
@@ -233,6 +241,7 @@ static bool take_in(struct disk *d, bool salvage, struct live *live, bool *mend)
             *mend = true;
             text_format(d->why, sizeof d->why, "%s ended in an unfinished write: %zu bytes from offset %" PRIu64 " on, never confirmed, are dropped",
                         log_name, d->n - (size_t)r.at, r.at);
+            d->n = d->kept = (size_t)r.at; /* the image ends there; the file does once it is written anew */
             break;
         case RECORD_END:
             break;

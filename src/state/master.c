@@ -2,6 +2,7 @@
  * the new key counts), master.key.new renamed. A start that finds the old key wrong and master.key.new right finishes the change. */
 #include "state/master.h"
 
+#include "base/key32.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -23,7 +24,7 @@ static int read_key(struct disk *d, const char *name, uint8_t key[SEAL_KEY])
 {
     char text[KEY_FILE_MAX];
     ptrdiff_t n = d->dir == -1 ? -1 : disk_read_small(d, name, text, sizeof text);
-    int found = n == -1 ? 0 : n < 0 ? -1 : seal_key_parse(slice_make(text, (size_t)n), key);
+    int found = n == -1 ? 0 : n < 0 ? -1 : key32_parse(slice_make(text, (size_t)n), key);
 
     if (n >= 0 && !found) {
         text_format(d->why, sizeof d->why, "%s does not hold 32 bytes as 64 hex digits", name);

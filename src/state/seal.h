@@ -13,7 +13,4 @@ MUST_USE bool seal_close(const uint8_t key[SEAL_KEY], unsigned kind, struct slic
 /* Writes sealed.n - SEAL_EXTRA bytes. False: another key, another place, or altered; out then holds nothing of it. */
 MUST_USE bool seal_open(const uint8_t key[SEAL_KEY], unsigned kind, struct slice id, struct slice sealed, char *out);
 
-/* 32 bytes as 64 hex digits or as base64 with or without its '='; blanks around are ignored. */
-bool seal_key_parse(struct slice text, uint8_t out[SEAL_KEY]);
-
 #endif

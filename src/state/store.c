@@ -57,7 +57,7 @@ static struct {
     struct defer work;             /* sends the queue; without a helper: answers */
     struct store_stats stats;
     char why[DISK_WHY], note[DISK_WHY], answer_why[WHY];
-} store = {.fd = -1, .lock = -1};
+} store; /* nothing but zeros before store_open() */
 
 /* ---- The helper. ---- */
 
@@ -126,7 +126,12 @@ static void helper_run(void *unused)
     (void)unused;
     if (!helper.in) /* tests come back here */
         helper.in = mem_table(1, HELPER_IN);
-    while (helper.in && (r = sys_recv(helper.fd, helper.in + helper.n, HELPER_IN - helper.n)) > 0) {
+    while (helper.in && (r = sys_recv(helper.fd, helper.in + helper.n, HELPER_IN - helper.n)) != -1) {
+        if (r == 0) {
+            disk_close(&helper.disk);
+            sys_close(helper.fd);
+            return;
+        }
         helper.n += (size_t)r;
         helper_batch();
     }
@@ -150,12 +155,19 @@ static void answer_one(bool ok, const char *why)
         p.done(p.arg, ok, why);
 }
 
+/* Its socket closes a moment before it has ended, so this is tried again. */
+static void reap(void)
+{
+    if (store.child && sys_reap(store.child))
+        store.child = 0;
+}
+
 static void orphaned(void)
 {
     loop_unwatch(&store.watch);
     defer_cancel(&store.work);
     sys_close(store.fd);
-    sys_reap(store.child);
+    reap();
     store.fd = -1;
     store.mode = STORE_ORPHANED;
     store.queue_at = store.queue_end = 0;
@@ -292,6 +304,7 @@ static void settle(struct disk *d, const struct live *live, bool begin, bool men
 {
     char body[MASTER_CHECK];
     size_t n = master_check_body(store.vault->master, body);
+    const bool checked = !begin && master_has_check(d, live); /* asked now: live is about the image before a rewrite */
 
     if (d->read_only)
         return;
@@ -300,9 +313,13 @@ static void settle(struct disk *d, const struct live *live, bool begin, bool men
             d->read_only = true;
         return;
     }
-    if (mend && (!salvage || disk_put_aside(d, sys_wall_ms())))
+    if (mend && salvage && !(disk_put_aside(d, sys_wall_ms()) && disk_rewrite(d, live))) {
+        d->read_only = true; /* behind damage nothing can be written */
+        return;
+    }
+    if (mend && !salvage)
         (void)disk_rewrite(d, live);
-    if (!master_has_check(d, live) && n && disk_add(d, slice_make(body, n), sys_wall_ms()))
+    if (!checked && n && disk_add(d, slice_make(body, n), sys_wall_ms()))
         (void)disk_sync(d, sys_wall_ms());
 }
 
@@ -320,6 +337,8 @@ static bool open_disk(struct disk *d, const struct store_options *o)
     opened = disk_open(d, o->dir, o->salvage, &live, &mend);
     text_format(store.note, sizeof store.note, "%s", d->why);
     ok = opened != DISK_REFUSED && master_find(d, opened == DISK_OPENED ? &live : NULL, o->master, store.vault->master);
+    if (o->master)
+        explicit_bzero(o->master, SEAL_KEY); /* the helper is forked in a moment and shall not have it */
     if (ok) {
         (void)live_trim(&live, sys_wall_ms());
         ok = load_all(&l);
@@ -341,12 +360,19 @@ static void drop_vault(void)
     }
 }
 
+static void let_go(void *disk)
+{
+    mem_heap_give(((struct disk *)disk)->image); /* the helper's is a copy */
+}
+
 static bool fork_helper(struct disk *d)
 {
     int pair[2], hers[4];
 
-    store.queue = mem_table(1, STORE_QUEUE_MAX);
-    store.sealed = mem_table(1, RECORD_BODY_MAX);
+    if (!store.queue) { /* tests come back here */
+        store.queue = mem_table(1, STORE_QUEUE_MAX);
+        store.sealed = mem_table(1, RECORD_BODY_MAX);
+    }
     if (!store.queue || !store.sealed || sys_pair(pair) == -1)
         return false;
     store.fd = pair[0];
@@ -354,11 +380,10 @@ static bool fork_helper(struct disk *d)
     helper.disk = *d;
     helper.fd = hers[0] = pair[1];
     helper.n = 0;
-    helper.in = NULL;
     hers[1] = d->fd;
     hers[2] = d->lock;
     hers[3] = d->dir;
-    store.child = store.lock == -1 ? -1 : sys_helper(helper_run, NULL, hers, 4);
+    store.child = store.lock == -1 ? -1 : sys_helper(helper_run, let_go, d, hers, 4);
     if (store.child == -1) {
         sys_close(pair[0]);
         sys_close(pair[1]);
@@ -366,7 +391,6 @@ static bool fork_helper(struct disk *d)
         store.fd = store.lock = -1;
         return false;
     }
-    mem_heap_give(d->image); /* the helper's is a copy */
     store.stats.log_bytes = d->n;
     return true;
 }
@@ -376,6 +400,8 @@ bool store_open(const struct store_options *o, const char **why)
     struct disk d;
 
     must(store.mode == STORE_CLOSED && !store.vault);
+    store.fd = store.lock = -1;
+    store.child = 0;
     store.first = store.count = 0;
     store.queue_at = store.queue_end = store.in_n = 0;
     store.stats = (struct store_stats){0};
@@ -509,6 +535,7 @@ bool store_read_only(const char **why)
 
 void store_get_stats(struct store_stats *out)
 {
+    reap();
     *out = store.stats;
     out->durable = store.mode == STORE_DURABLE;
     out->helper_alive = store.mode == STORE_DURABLE;
@@ -522,6 +549,8 @@ void store_close(int wait_ms)
     const int64_t until = sys_mono_ms() + wait_ms;
     int64_t left;
 
+    if (store.mode == STORE_CLOSED)
+        return;
     if (store.mode == STORE_VOLATILE)
         on_work(&store.work);
     while (store.mode == STORE_DURABLE && store.count && (left = until - sys_mono_ms()) > 0) {
@@ -538,9 +567,9 @@ void store_close(int wait_ms)
     }
     if (store.mode == STORE_DURABLE) {
         sys_close(store.fd);
-        sys_reap(store.child);
         store.fd = -1;
     }
+    reap();
     defer_cancel(&store.work);
     store.mode = STORE_CLOSED;
     for (uint32_t n = store.count; n; n--)

@@ -56,7 +56,7 @@ typedef bool store_load_fn(void *user, const struct store_change *c, int64_t tim
 
 struct store_options {
     struct slice dir;        /* empty: volatile */
-    const uint8_t *master;   /* 32 bytes; NULL: the file master.key in dir, made when there is none */
+    uint8_t *master;         /* 32 bytes, wiped when taken over; NULL: the file master.key in dir, made when there is none */
     bool salvage;            /* go on with what is intact of a damaged log instead of refusing to start */
     store_load_fn *load;     /* resources in order of creation, then counters, then usage in order */
     void *user;

@@ -457,6 +457,7 @@ static void power_failures(void)
 static void torn_then_used(void)
 {
     struct start s;
+    uint8_t key[SEAL_KEY], other[SEAL_KEY] = {1};
 
     check_case("torn, mended, used");
     forget();
@@ -474,6 +475,36 @@ static void torn_then_used(void)
     start(&s, false);
     CHECK_INT(s.last, 12);
     CHECK(!s.mend && s.d.why[0] == '\0');
+
+    check_case("torn, and mended by the first commit only");
+    CHECK(commit(&s.d));
+    CHECK(sys_pwrite(s.d.fd, s.d.image + s.d.kept, s.d.n - s.d.kept - 3, s.d.kept) > 0);
+    commits--;
+    stop(&s);
+    start(&s, false);
+    CHECK(s.mend && s.key_fits);
+    disk_world.room = 100;
+    CHECK(!disk_rewrite(&s.d, &s.live)); /* as a start without room does */
+    CHECK(commit(&s.d) && !sync_batch(&s.d, commits - 1));
+    disk_world.room = UINT64_MAX;
+    run_batches(&s.d, 2);
+    stop(&s);
+    start(&s, false);
+    CHECK_INT(s.last, 15);
+    CHECK(!s.mend && s.key_fits);
+
+    check_case("torn, then another master key");
+    CHECK(commit(&s.d));
+    CHECK(sys_pwrite(s.d.fd, s.d.image + s.d.kept, s.d.n - s.d.kept - 3, s.d.kept) > 0);
+    commits--;
+    stop(&s);
+    start(&s, false);
+    CHECK(s.mend && master_find(&s.d, &s.live, NULL, key));
+    CHECK(master_change(&s.d, &s.live, key, other, NOW));
+    stop(&s);
+    start(&s, false);
+    CHECK_INT(s.last, 15);
+    CHECK(!s.mend && master_find(&s.d, &s.live, other, key));
     stop(&s);
 }
 

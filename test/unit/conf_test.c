@@ -156,6 +156,7 @@ static void same_defaults(const struct conf *c)
     CHECK_INT(c->admin_listen.port, 8081);
     CHECK_INT(c->nadmin_keys, 0);
     CHECK_INT(c->state_dir.n, 0);
+    CHECK(c->state_key == NULL);
     CHECK_INT(c->gateway.connect_timeout_ms, 5000);
     CHECK_INT(c->gateway.per_request_timeout_ms, 60000);
     CHECK_INT(c->gateway.first_token_timeout_ms, 0);
@@ -231,7 +232,7 @@ static const char full_text[] =
     "{ \"listen\": \"127.0.0.1:8080\",\n"
     "  \"tls\": { \"cert\": \"file:/cert\", \"key\": \"file:/key\" },\n"
     "  \"admin\": { \"listen\": \"[::1]:0\", \"apiKeys\": [\"env:KEY\", \"second\"] },\n"
-    "  \"stateDir\": \"/var/lib/weir\",\n"
+    "  \"stateDir\": \"/var/lib/weir\", \"stateKey\": \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\",\n"
     "  \"gateway\": { \"connectTimeout\": \"3s\", \"perRequestTimeout\": \"50s\", \"firstTokenTimeout\": \"2s\",\n"
     "    \"totalTimeout\": \"1m30s\", \"streamIdleTimeout\": \"100s\", \"streamHeartbeat\": \"15s\",\n"
     "    \"maxInputTokens\": 100000, \"maxOutputTokens\": 4096, \"cooldown\": false },\n"
@@ -280,6 +281,7 @@ static void full_settings(const struct conf *c)
         CHECK(memcmp(c->admin_key[1], hash, 32) == 0);
     }
     CHECK_STR(c->state_dir, "/var/lib/weir");
+    CHECK(c->state_key && c->state_key[0] == 0 && c->state_key[31] == 0x1f);
     CHECK_INT(c->gateway.connect_timeout_ms, 3000);
     CHECK_INT(c->gateway.per_request_timeout_ms, 50000);
     CHECK_INT(c->gateway.first_token_timeout_ms, 2000);
@@ -525,6 +527,9 @@ static const struct bad_row {
     {"listen without brackets", "{\"listen\":\"::1:80\"}", 1, 11, "must be an address and a port"},
     {"listen with text behind", "{\"listen\":\"[::1]x:80\"}", 1, 11, "must be an address and a port"},
     {"an empty string", "{\"listen\":\"\"}", 1, 11, "listen is empty"},
+    {"a state key too short", "{\"stateKey\":\"00112233\"}", 1, 13, "stateKey must be 32 bytes"},
+    {"a state key of other letters", "{\"stateKey\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg\"}", 1, 13, "stateKey must be"},
+    {"a state key that is not set", "{\"stateKey\":\"env:NOT_SET_AT_ALL\"}", 1, 13, "NOT_SET_AT_ALL"},
     {"too many name servers", "{\"upstream\":{\"dns\":[\"1.1.1.1\",\"1.1.1.2\",\"1.1.1.3\",\"1.1.1.4\"]}}", 1, 51, "at most 3"},
     {"a bad name server", "{\"upstream\":{\"dns\":[\"one\"]}}", 1, 21, "must be an address such as"},
     {"TLS without a key", "{\"tls\":{\"cert\":\"file:/cert\"}}", 1, 8, "tls needs \"key\""},
