@@ -9,7 +9,9 @@
 
 void json_edits_init(struct json_edits *e, struct slice text)
 {
-    *e = (struct json_edits){.text = text};
+    e->text = text; /* the edits themselves are some KB that nobody reads before they are written */
+    e->count = 0;
+    e->failed = false;
 }
 
 /* Keeps the order; an insertion goes behind everything else at its offset. */
