@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "gate/account.h"
 #include "gate/exchange.h"
 #include "gate/intake.h"
 #include "gate/relay.h"
@@ -134,8 +135,10 @@ static void drop_attempts(struct xchg *x, const char *why)
 static void request_over(struct xchg *x)
 {
     drop_attempts(x, "the request ended");
-    if (x->active)
+    if (x->active) {
+        account_request(x);
         trace_request(x);
+    }
     if (x->active && !timer_armed(&gate.trim))
         timer_arm(&gate.trim, clock_ms() + TRIM_MS);
     block_drop(&x->text);
@@ -149,13 +152,15 @@ static void request_over(struct xchg *x)
     x->world = NULL;
     x->forward = x->query = x->usage_options = slice_make(NULL, 0);
     x->head_seen = 0;
-    x->has_surface = x->wants_stream = x->active = x->heartbeat_sent = x->chunked = x->head_only = false;
+    x->has_surface = x->wants_stream = x->asks = x->priced = x->active = x->heartbeat_sent = x->chunked = x->head_only = false;
     x->began_ms = x->body_began_ms = x->total_due_ms = x->hedge_due_ms = x->heartbeat_due_ms = x->first_byte_ms = 0;
     x->end = END_OPEN;
     x->status = 0;
     x->refusal = NULL;
     x->bytes_in = x->bytes_out = 0;
     x->usage = (struct llm_usage){0};
+    memset(&x->streamed, 0, sizeof x->streamed);
+    x->asked_bytes = x->head_out = x->cost = 0;
     x->stop_reason[0] = '\0';
     x->committed = 0;
 }

@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "gate/exchange.h"
 #include "net/idle.h"
+#include "state/usage.h"
 
 struct gate gate;
 
@@ -39,7 +40,8 @@ bool gate_open(struct conf *c, struct shared *trust, struct shared *identity, co
         return false;
     *why = "not enough address space for limits.maxConnections";
     if (!pool_init(&xchg_pool, plan->clients, sizeof(struct xchg)) ||
-        !pool_init(&up_pool, plan->upstreams, sizeof(struct upstream)) || !idle_init())
+        !pool_init(&up_pool, plan->upstreams, sizeof(struct upstream)) || !idle_init() ||
+        !usage_init())
         return false;
     gate.scratch = mem_table(1, GATE_SCRATCH);
     gate.peer = mem_table(PEER_SLOTS, sizeof *gate.peer);

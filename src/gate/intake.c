@@ -214,9 +214,12 @@ static bool accept_surface(struct xchg *x, const struct http_request *r)
     if (r->method != HTTP_POST) {
         reply_refuse(x, REFUSAL_METHOD_NOT_ALLOWED, (struct refusal_detail){.retry_after_s = -1, .allow = "POST"},
                      "This path takes POST only.");
-    } else if (!authenticate(x, r)) {
         return false;
-    } else if (coding.n && !slice_eq_nocase(coding, SLICE("identity"))) {
+    }
+    if (!authenticate(x, r))
+        return false;
+    x->asks = true;
+    if (coding.n && !slice_eq_nocase(coding, SLICE("identity"))) {
         reply_refuse(x, REFUSAL_UNSUPPORTED_MEDIA, no_retry,
                      "Compressed request bodies are not taken. Send the body without content-encoding.");
     } else if (!is_json(http_request_get(r, HTTP_CONTENT_TYPE))) {
@@ -313,6 +316,7 @@ static enum intake body_complete(struct xchg *x, struct json_check *c)
         return INTAKE_ANSWERED;
     }
     x->nmembers = c->members;
+    x->asked_bytes = x->text.len;
     if (x->member != c->member) { /* found in shared memory: keep what there is */
         x->member = arena_take(&x->arena, c->members * sizeof *x->member);
         if (!x->member)

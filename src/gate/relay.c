@@ -96,6 +96,9 @@ static void keep_usage(struct xchg *x)
     if (!up || !up->streaming)
         return;
     x->usage = up->llm.usage;
+    x->streamed.bytes = up->llm.content_bytes;
+    x->streamed.events = up->llm.content_events;
+    x->streamed.shortest = up->llm.shortest;
     memcpy(x->stop_reason, up->llm.stop_reason, sizeof x->stop_reason);
 }
 
@@ -366,6 +369,7 @@ void relay_commit(struct xchg *x, struct upstream *up)
     upstream_flow(up);
     xchg_enter(x, XCHG_RELAY);
     x->first_byte_ms = clock_ms();
+    x->head_out = head.n;
     release_request(x);
     if (flow(x, head) && settle(x))
         relay_pump(x);

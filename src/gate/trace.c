@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/recent.h"
+#include "state/usage.h"
 
 static struct slice add(char *out, size_t cap, size_t *n, struct slice s)
 {
@@ -169,6 +170,15 @@ static bool write_line(const struct xchg *x, struct json_out *o, bool with_attem
     if (x->usage.seen) {
         key_u64(o, JSON_KEY("inputTokens"), x->usage.input);
         key_u64(o, JSON_KEY("outputTokens"), x->usage.output);
+        if (x->usage.cache_read)
+            key_u64(o, JSON_KEY("cacheReadTokens"), x->usage.cache_read);
+        if (x->usage.reasoning)
+            key_u64(o, JSON_KEY("reasoningTokens"), x->usage.reasoning);
+    }
+    if (x->priced) {
+        char dollars[24];
+
+        key_str(o, JSON_KEY("cost"), usage_dollars(x->cost, dollars));
     }
     if (x->stop_reason[0])
         key_str(o, JSON_KEY("stopReason"), slice_str(x->stop_reason));

@@ -191,6 +191,8 @@ struct xchg {
     bool has_surface;
     bool wants_stream, has_anthropic_version, failover_off;
     bool keep_alive, http10, head_only;
+    bool asks;                 /* a known key asks for a surface: it will leave one final usage event */
+    bool priced;               /* cost below is known, even if 0 */
     bool active;               /* a request has begun: it will leave one log line */
     bool unread;               /* answered before the whole request was read: linger before closing */
     bool heartbeat_sent;       /* 200 and the SSE head are out before any commit */
@@ -211,6 +213,12 @@ struct xchg {
     const char *refusal;       /* code of our own error, NULL for none */
     uint64_t bytes_in, bytes_out;
     struct llm_usage usage;
+    struct {
+        uint64_t bytes;
+        uint32_t events, shortest;
+    } streamed;                /* what came of a stream, for an estimate when usage is missing */
+    uint64_t asked_bytes, head_out; /* of the request's body; of the answer's head */
+    uint64_t cost;             /* pico-dollars */
     char stop_reason[24];
     uint16_t committed;        /* index + 1 of the record that committed */
 };

@@ -13,7 +13,15 @@
 
 void llm_stream_init(struct llm_stream *s, enum surface surface, enum dialect dialect)
 {
-    *s = (struct llm_stream){.surface = surface, .dialect = dialect};
+    *s = (struct llm_stream){.surface = surface, .dialect = dialect, .shortest = UINT32_MAX};
+}
+
+static inline void count_content(struct llm_stream *s, size_t n)
+{
+    s->content_bytes += n;
+    s->content_events++;
+    if (n < s->shortest)
+        s->shortest = (uint32_t)n;
 }
 
 /* Whether a value of a parsed document holds something, as value_filled() says it of text. */
@@ -351,7 +359,7 @@ static unsigned read_event(struct llm_stream *s, struct slice raw, struct arena 
         signs = is(e.event, "error") || (top == JSON_ARRAY && array_of_error(data, scratch)) ? LLM_ERROR : 0;
     }
     if (signs & LLM_CONTENT)
-        s->content_bytes += raw.n;
+        count_content(s, raw.n);
     return signs ? signs : LLM_NOTHING;
 }
 
@@ -369,7 +377,7 @@ unsigned llm_stream_event(struct llm_stream *s, struct slice raw, bool committed
             s->sequence = peek.sequence;
         if (peek.ping)
             return LLM_NOTHING;
-        s->content_bytes += raw.n;
+        count_content(s, raw.n);
         s->seen |= LLM_CONTENT;
         return LLM_CONTENT;
     }

@@ -34,6 +34,8 @@ struct llm_stream {
     unsigned seen;          /* all signs so far */
     uint32_t events;        /* with data, so far */
     uint64_t content_bytes; /* bytes of events with content, for an estimate when usage is missing */
+    uint32_t content_events; /* how many these are */
+    uint32_t shortest;      /* bytes of the shortest of these events: about what all of them have in common */
     uint32_t sequence;      /* responses: last sequence_number, for our own error event */
     struct llm_usage usage;
     char stop_reason[24];   /* finish_reason / stop_reason / status, NUL-terminated, "" when unknown */

@@ -25,6 +25,7 @@
 #include "net/listen.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "state/usage.h"
 
 #include "check.h"
 
@@ -382,6 +383,20 @@ static void ask_once_more(void)
     client_close(c);
 }
 
+/* Requests that left a final usage event, and those that nobody is billed for. */
+static uint64_t requests_booked(void)
+{
+    const struct usage_totals *t = usage_totals();
+    uint64_t n = 0;
+
+    usage_fold();
+    for (int i = 0; i <= USAGE_BUCKETS; i++)
+        n += t->duration.count[i];
+    for (int i = 0; i < 6; i++)
+        n += t->local[i];
+    return n;
+}
+
 /* Style 8, L-04: whatever happened, nothing stays. */
 static void leak_check(void)
 {
@@ -394,6 +409,7 @@ static void leak_check(void)
     CHECK_INT(fake_open_fds(), 0);
     CHECK_INT(conns_open(), 0);
     CHECK_INT(gate.open, 0);
+    CHECK_INT(requests_booked(), gate.requests); /* each exactly once, whatever was made to fail (I-6) */
     CHECK_INT(pool_in_use(gate.xchg_pool), 0);
     CHECK_INT(pool_in_use(gate.up_pool), 0);
     CHECK_INT(dial_count(), 0);
