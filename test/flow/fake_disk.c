@@ -15,6 +15,16 @@ static struct {
 
 #define D disk_world
 
+void fake_pair_drop(void)
+{
+    if (D.pair_open) {
+        bytes_drop(&D.pair.wire);
+        bytes_drop(&D.pair.got);
+        free(D.pair.stamp);
+    }
+    D.pair_open = false;
+}
+
 void fake_disk_reset(void)
 {
     for (int i = 0; i < D.inodes; i++)
@@ -22,11 +32,7 @@ void fake_disk_reset(void)
     for (size_t i = 0; i < D.events; i++)
         bytes_drop(&D.event[i].bytes);
     free(D.event);
-    if (D.pair_open) {
-        bytes_drop(&D.pair.wire);
-        bytes_drop(&D.pair.got);
-        free(D.pair.stamp);
-    }
+    fake_pair_drop();
     D = (struct fake_disk){.room = UINT64_MAX, .mode = 0600, .dir_mode = 0700, .links = 1};
     memset(open_file, 0, sizeof open_file);
 }
@@ -309,6 +315,7 @@ int sys_helper(void (*run)(void *), void (*let_go)(void *), void *arg, const int
     (void)nhers;
     D.helper = run;
     D.helper_arg = arg;
+    D.helper_dead = false;
     return 1;
 }
 

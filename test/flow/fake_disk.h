@@ -63,6 +63,7 @@ void fake_helper_kill(void);
 bool fake_disk_owns(int fd);
 ssize_t fake_disk_read(int fd, void *buf, size_t cap);
 int fake_disk_close(int fd);
+void fake_pair_drop(void); /* a pair of before, whose ends are closed */
 ssize_t fake_pair_recv(void *buf, size_t cap);
 ssize_t fake_pair_send(const void *buf, size_t n);
 

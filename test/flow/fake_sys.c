@@ -568,6 +568,7 @@ int sys_pair(int fd[2])
 
     if (!s)
         return -1;
+    fake_pair_drop();
     fake_peer_init(&disk_world.pair);
     disk_world.pair_open = true;
     disk_world.pair.sock = s;
