@@ -245,8 +245,8 @@ run-headers:
 run-layers:
 	@test/run-one.sh layers test/layers.sh
 
-# The readers of the parser that the end-to-end tests compare with others.
-READERS := build/host/test/e2e/read_requests
+# Programs of the end-to-end tests: a reader of requests to compare with others, a writer of state to be killed.
+READERS := build/host/test/e2e/read_requests build/host/test/e2e/store_driver
 
 e2e: weir $(READERS)
 	@test/setup.sh test
@@ -265,13 +265,13 @@ check-warnings: | build/bearssl.mk build/page_data.h
 	$(Q)test/run-warnings.sh "$(CHECK_FLAGS) -O2" gcc clang -- $(SRC) $(UNIT) $(FLOW) $(FLOW_HELP) $(BENCH) $(FUZZ_SRC)
 
 cov: export WEIR_SLACK = 10
-cov: build/cov/weir build/cov/test/e2e/read_requests
+cov: build/cov/weir build/cov/test/e2e/read_requests build/cov/test/e2e/store_driver
 	@test/setup.sh test
 	@find build/cov -name '*.gcda' -delete
 	@test/run-sum.sh cov $(MAKE) -k cov-steps; rc=$$?; test/run-cov.sh build/cov $(SRC); exit $$rc
 cov-steps: $(call tests_of,cov) run-cov-e2e
 run-cov-e2e: build/cov/weir
-	@WEIR_BIN=$(CURDIR)/build/cov/weir WEIR_READER=$(CURDIR)/build/cov/test/e2e/read_requests test/run-one.sh e2e test/run-e2e.sh
+	@WEIR_BIN=$(CURDIR)/build/cov/weir WEIR_READER=$(CURDIR)/build/cov/test/e2e/read_requests WEIR_STORE_DRIVER=$(CURDIR)/build/cov/test/e2e/store_driver test/run-one.sh e2e test/run-e2e.sh
 
 bench: weir
 	test/bench/run.py $(if $(FULL),--full)

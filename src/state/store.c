@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -45,6 +46,7 @@ struct vault {
 
 static struct {
     enum mode mode;
+    bool failing, closing; /* the last batch was not written; the helper may end now */
     int fd, child, lock;
     struct vault *vault;
     struct pending pending[STORE_PENDING_MAX];
@@ -172,6 +174,8 @@ static void orphaned(void)
     store.mode = STORE_ORPHANED;
     store.queue_at = store.queue_end = 0;
     text_format(store.why, sizeof store.why, "the process that writes the state has ended; changes can be made again after a restart");
+    if (!store.closing)
+        log_say(LOG_ERROR, "state is read-only from here on: %s", store.why);
     for (uint32_t n = store.count; n; n--)
         answer_one(false, store.why);
 }
@@ -185,6 +189,10 @@ static void take_answer(const struct answer *a)
     if (a->what) {
         text_format(store.answer_why, sizeof store.answer_why, "%s: %s", a->what, strerror((int)a->error));
         why = store.answer_why;
+    }
+    if (store.failing != (a->what != NULL)) {
+        store.failing = !store.failing;
+        log_say(store.failing ? LOG_ERROR : LOG_INFO, store.failing ? "state: changes are refused: %s" : "state: changes are written again%s", why);
     }
     must(a->count <= store.count);
     for (uint64_t n = a->count; n; n--)
@@ -403,6 +411,7 @@ bool store_open(const struct store_options *o, const char **why)
     store.fd = store.lock = -1;
     store.child = 0;
     store.first = store.count = 0;
+    store.failing = store.closing = false;
     store.queue_at = store.queue_end = store.in_n = 0;
     store.stats = (struct store_stats){0};
     store.note[0] = '\0';
@@ -559,6 +568,7 @@ void store_close(int wait_ms)
             while (receive())
                 ;
     }
+    store.closing = true;
     if (store.mode == STORE_DURABLE) {
         loop_unwatch(&store.watch);
         (void)sys_shutdown_write(store.fd);

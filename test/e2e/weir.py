@@ -54,7 +54,7 @@ def config(**more):
 
 
 class Weir:
-    def __init__(self, conf, env=None, rlimit_nofile=None, args=None):
+    def __init__(self, conf, env=None, rlimit_nofile=None, args=None, wrap=()):
         self.dir = tempfile.TemporaryDirectory(prefix="weir-e2e-")
         self.config_path = pathlib.Path(self.dir.name) / "config.json"
         self.write(conf)
@@ -65,7 +65,7 @@ class Weir:
         if rlimit_nofile:
             import resource
             limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (rlimit_nofile, rlimit_nofile))
-        self.proc = subprocess.Popen([BINARY] + (args or ["-c", str(self.config_path)]), stdin=subprocess.DEVNULL,
+        self.proc = subprocess.Popen(list(wrap) + [BINARY] + (args or ["-c", str(self.config_path)]), stdin=subprocess.DEVNULL,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=full, preexec_fn=limit)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -243,9 +244,13 @@ static void failing_disk(void)
     CHECK_INT(seen.failed, 2);
     CHECK(strstr(seen.why, "weir.log can't be written: ") && strstr(seen.why, strerror(ENOSPC)));
     CHECK(store_is_durable());
+    log_flush();
+    CHECK(slice_find(slice_make(fake.log.p, fake.log.n), SLICE("state: changes are refused: weir.log can't be written")) >= 0);
     disk_world.room = UINT64_MAX;
     CHECK(put("c", "3", ""));
     turns();
+    log_flush();
+    CHECK(slice_find(slice_make(fake.log.p, fake.log.n), SLICE("state: changes are written again")) >= 0);
     CHECK_INT(seen.ok, 2);
     restart();
     CHECK_STR(slice_str(loaded), "2 a=1/ 2 c=3/ ");
@@ -282,6 +287,8 @@ static void failing_disk(void)
     CHECK_INT(seen.failed, 2);
     CHECK(!store_is_durable() && store_read_only(&why) && strstr(why, "has ended"));
     CHECK(!put("i", "9", "") && strstr(why, "has ended"));
+    log_flush();
+    CHECK(slice_find(slice_make(fake.log.p, fake.log.n), SLICE("state is read-only from here on: the process that writes")) >= 0);
     CHECK(!store_append(&(struct store_change){.kind = STORE_USAGE, .op = STORE_PUT}, 1));
     store_get_stats(&s);
     CHECK(!s.durable && !s.helper_alive && s.pending == 0 && s.failed == 2);
@@ -477,6 +484,7 @@ int main(void)
 {
     fake_reset();
     CHECK(timers_init(16) && loop_init(16));
+    log_init(2, LOG_INFO);
     clock_update();
     volatile_store();
     durable_store();
