@@ -168,6 +168,7 @@ uint16_t cmd_port(void)
 int cmd_run(void)
 {
     loop_run();
+    gate_abandon();
     idle_close_all();
     sim_close();
     state_close();

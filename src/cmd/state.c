@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "state/store.h"
+#include "state/usage.h"
 
 static struct {
     struct slice dir; /* of the first snapshot, which may be gone by the time we speak of it: copied */
@@ -22,9 +23,7 @@ static bool take_over(void *unused, const struct store_change *c, int64_t time_m
 {
     (void)unused;
     (void)time_ms;
-    if (c->kind == STORE_USAGE)
-        state.usage++;
-    else if (c->kind != STORE_COUNTERS)
+    if (!usage_load(c) && c->kind != STORE_COUNTERS)
         state.resources++;
     return true;
 }
@@ -37,8 +36,14 @@ bool state_open(struct conf *c, bool salvage)
     if (n)
         memcpy(state.dir_text, c->state_dir.p, n);
     state.dir = slice_make(state.dir_text, n);
-    if (store_open(&o, &state.note))
+    if (!usage_init()) {
+        text_print(TEXT_ERR, "weir: no address space for usage records\n");
+        return false;
+    }
+    if (store_open(&o, &state.note)) {
+        state.usage = usage_loaded();
         return true;
+    }
     text_print(TEXT_ERR, "weir: stateDir %.*s: %s\n", (int)state.dir.n, state.dir.p, state.note);
     return false;
 }
@@ -53,7 +58,7 @@ static void tell(void)
     else if (!store_is_durable())
         log_say(LOG_INFO, "no stateDir: what is made over the admin API, usage and counters last until weir ends");
     else
-        log_say(LOG_INFO, "state in %.*s: %u resources, %u usage records", (int)state.dir.n, state.dir.p, (unsigned)state.resources,
+        log_say(LOG_INFO, "state in %.*s: %u resources, %u usage events", (int)state.dir.n, state.dir.p, (unsigned)state.resources,
                 (unsigned)state.usage);
     if (store_is_durable() && state.note[0])
         log_say(LOG_WARN, "stateDir: %s", state.note);
@@ -67,6 +72,7 @@ bool state_start(void)
 
 void state_close(void)
 {
+    usage_flush();
     store_close(STATE_CLOSE_MS);
 }
 

@@ -165,6 +165,17 @@ static void request_over(struct xchg *x)
     x->committed = 0;
 }
 
+void xchg_abandon(struct xchg *x)
+{
+    if (!x->active)
+        return;
+    if (x->end == END_OPEN)
+        x->end = x->committed ? END_CUT : END_ERROR;
+    if (!x->status)
+        x->status = 503; /* what it would have been told */
+    request_over(x);
+}
+
 static void client_left(struct xchg *x)
 {
     drop_attempts(x, "the client left");

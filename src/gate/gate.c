@@ -7,7 +7,6 @@
 #include "base/sys.h"
 #include "gate/exchange.h"
 #include "net/idle.h"
-#include "state/usage.h"
 
 struct gate gate;
 
@@ -40,8 +39,7 @@ bool gate_open(struct conf *c, struct shared *trust, struct shared *identity, co
         return false;
     *why = "not enough address space for limits.maxConnections";
     if (!pool_init(&xchg_pool, plan->clients, sizeof(struct xchg)) ||
-        !pool_init(&up_pool, plan->upstreams, sizeof(struct upstream)) || !idle_init() ||
-        !usage_init())
+        !pool_init(&up_pool, plan->upstreams, sizeof(struct upstream)) || !idle_init())
         return false;
     gate.scratch = mem_table(1, GATE_SCRATCH);
     gate.peer = mem_table(PEER_SLOTS, sizeof *gate.peer);
@@ -128,6 +126,12 @@ void gate_cut(void)
         if (x->state != XCHG_OVER)
             xchg_run(x, NEWS_CUT);
     }
+}
+
+void gate_abandon(void)
+{
+    for (struct list *n = gate.all.next; n != &gate.all; n = n->next)
+        xchg_abandon(container_of(n, struct xchg, node));
 }
 
 uint32_t gate_busy(void)

@@ -33,6 +33,8 @@ void gate_accept(struct listener *l, int fd, const struct addr *peer);
 void gate_drain(void);
 /* Ends what runs: streams get the error event, requests without an answer a 503. What is queued still leaves. */
 void gate_cut(void);
+/* When the loop has ended for good: what still ran leaves its log line and its usage events. */
+void gate_abandon(void);
 uint32_t gate_busy(void);
 
 /* Whether that key is resting for that model now, and until when (clock_ms). */

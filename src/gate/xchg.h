@@ -250,6 +250,7 @@ void gate_scratch_more(struct arena *a); /* the same over its second half */
 
 /* exchange.c */
 void xchg_run(struct xchg *x, unsigned news);
+void xchg_abandon(struct xchg *x); /* the loop will not run again: a request that has begun is booked and told all the same */
 void xchg_enter(struct xchg *x, enum xchg_state to);
 const char *xchg_state_name(enum xchg_state s);
 const char *xchg_end_name(enum xchg_end e);

@@ -10,8 +10,16 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "base/timer.h"
+#include "llm/outcome.h"
 
-enum { DAY_MS = 86400000, BATCH_BYTES = 1 << 16, FORMAT = 1, SUM_SLOTS = USAGE_SUMS * 2 };
+enum {
+    DAY_MS = 86400000,
+    BATCH_BYTES = 1 << 16,
+    FORMAT = 1,
+    SUM_SLOTS = USAGE_SUMS * 2,
+    SUM_ID = 128,
+    SUMS_OTHER = 16, /* places that only "other" may take */
+};
 
 static struct {
     struct usage_event *ring;
@@ -21,21 +29,33 @@ static struct {
     uint16_t *slot;                       /* SUM_SLOTS places: index + 1 of the sum with that hash; 0: free */
     struct usage_series *series;
     uint32_t nseries;
-    struct usage_sum *last_sum[2];        /* requests come in runs of one key and one provider */
+    struct usage_sum *last_sum[USAGE_IDS]; /* requests come in runs of one key, one provider, one model */
+    uint64_t summed;                      /* greatest number in any sum that was loaded */
+    bool sums_dirty;
     struct usage_series *last_series;
     struct usage_totals total;
     char *batch;
-    struct timer timer;
+    struct timer timer, sums_timer;
     uint64_t seed;
 } u;
 
 /* Up to 1 ms steps matter to nobody beyond a second; answers of models end within minutes. */
 const uint32_t usage_bound_ms[USAGE_BUCKETS] = {5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000};
 
+static void store_events(void);
+static void store_sums(void);
+
 static void on_timer(struct timer *t)
 {
     (void)t;
-    usage_flush();
+    usage_fold();
+    store_events();
+}
+
+static void on_sums_timer(struct timer *t)
+{
+    (void)t;
+    store_sums();
 }
 
 bool usage_init(void)
@@ -46,13 +66,16 @@ bool usage_init(void)
     u.series = mem_table(USAGE_SERIES, sizeof *u.series);
     u.batch = mem_table(1, BATCH_BYTES);
     timer_init(&u.timer, on_timer);
+    timer_init(&u.sums_timer, on_sums_timer);
     if (!u.ring || !u.sum || !u.slot || !u.series || !u.batch || !sys_random(&u.seed, sizeof u.seed))
         return false;
     u.nsums = 0;
     u.nseries = 1; /* "other" */
     u.total = (struct usage_totals){0};
-    u.last_sum[0] = u.last_sum[1] = NULL;
+    memset(u.last_sum, 0, sizeof u.last_sum);
     u.last_series = NULL;
+    u.summed = 0;
+    u.sums_dirty = false;
     memcpy(u.series[0].name, "otherother", 10);
     u.series[0].provider_len = u.series[0].model_len = 5;
     clock_update();
@@ -71,7 +94,7 @@ struct usage_event *usage_new(void)
     struct usage_event *e = place(u.next);
 
     if (u.next - u.stored >= USAGE_EVENTS / 2)
-        usage_flush();
+        on_timer(&u.timer);
     if (u.next - u.first == USAGE_EVENTS) {
         u.first++;
         u.total.overwritten++;
@@ -169,26 +192,28 @@ static bool sum_is(const struct usage_sum *s, int32_t day, unsigned by, struct s
 }
 
 /* What a sum is called in the store. */
-static struct slice sum_id(const struct usage_sum *s, char out[128])
+static struct slice sum_id(const struct usage_sum *s, char out[SUM_ID])
 {
-    return slice_make(out, (size_t)text_format(out, 128, "sum/%d/%u/%.*s", (int)s->day, (unsigned)s->by, (int)s->name_len, s->name));
+    return slice_make(out, (size_t)text_format(out, SUM_ID, "sum/%d/%u/%.*s", (int)s->day, (unsigned)s->by, (int)s->name_len, s->name));
 }
 
-/* All sums of the oldest day go, and the table is built anew. Rare: it takes a table full of days. */
-static void forget_oldest(void)
+/* All sums of the oldest day go, and the table is built anew. Rare: it takes a table full of days. False: no day is older than this one. */
+static bool forget_older(int32_t day)
 {
-    int32_t oldest = INT32_MAX;
+    int32_t oldest = day;
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < u.nsums; i++)
         if (u.sum[i].day < oldest)
             oldest = u.sum[i].day;
+    if (oldest == day)
+        return false;
     memset(u.slot, 0, SUM_SLOTS * sizeof *u.slot);
     for (uint32_t i = 0; i < u.nsums; i++) {
         struct usage_sum *s = &u.sum[i];
 
         if (s->day == oldest) {
-            char id[128];
+            char id[SUM_ID];
             struct store_change c = {.kind = STORE_COUNTERS, .op = STORE_DELETE, .id = sum_id(s, id)};
 
             (void)store_append(&c, 1);
@@ -204,45 +229,77 @@ static void forget_oldest(void)
     }
     memset(&u.sum[kept], 0, (u.nsums - kept) * sizeof *u.sum);
     u.nsums = kept;
-    u.last_sum[0] = u.last_sum[1] = NULL;
+    memset(u.last_sum, 0, sizeof u.last_sum);
+    return true;
 }
 
-/* Never NULL: an old day makes room. */
-static struct usage_sum *sum_of(int32_t day, unsigned by, struct slice name)
+/* The slot of that sum, or the free one where it belongs. */
+static uint16_t *sum_slot(int32_t day, unsigned by, struct slice name)
 {
-    struct usage_sum **last = &u.last_sum[by == USAGE_PROVIDER];
-    uint32_t h;
+    uint32_t h = sum_home(day, by, name);
 
-    name = slice_first(name, sizeof(u.sum->name));
+    while (u.slot[h] && !sum_is(&u.sum[u.slot[h] - 1], day, by, name))
+        h = (h + 1) % SUM_SLOTS;
+    return &u.slot[h];
+}
+
+/* NULL: there is no room for it, not even for "other". make false: it is not made, "other" stands for it. */
+static struct usage_sum *sum_of(int32_t day, unsigned by, struct slice name, bool make)
+{
+    const struct slice other = SLICE("other");
+    struct usage_sum **last = &u.last_sum[by], *s;
+    uint16_t *slot;
+
+    name = slice_first(name, sizeof u.sum->name);
     if (*last && sum_is(*last, day, by, name))
         return *last;
-    for (h = sum_home(day, by, name); u.slot[h]; h = (h + 1) % SUM_SLOTS)
-        if (sum_is(&u.sum[u.slot[h] - 1], day, by, name))
-            return *last = &u.sum[u.slot[h] - 1];
-    if (u.nsums == USAGE_SUMS) {
-        forget_oldest();
-        for (h = sum_home(day, by, name); u.slot[h]; h = (h + 1) % SUM_SLOTS)
-            ;
+    slot = sum_slot(day, by, name);
+    if (!*slot && u.nsums >= USAGE_SUMS - SUMS_OTHER) {
+        if (forget_older(day))
+            slot = sum_slot(day, by, name);
+        else if (slice_eq(name, other) && u.nsums == USAGE_SUMS)
+            return NULL;
+        else
+            make = slice_eq(name, other);
     }
-    *last = &u.sum[u.nsums];
-    u.slot[h] = (uint16_t)++u.nsums;
-    **last = (struct usage_sum){.day = day, .by = (uint8_t)by, .name_len = (uint8_t)name.n};
+    if (!*slot && !make)
+        return sum_of(day, by, other, true);
+    if (*slot)
+        return *last = &u.sum[*slot - 1];
+    s = *last = &u.sum[u.nsums];
+    *slot = (uint16_t)++u.nsums;
+    *s = (struct usage_sum){.day = day, .by = (uint8_t)by, .name_len = (uint8_t)name.n};
     if (name.n)
-        memcpy((*last)->name, name.p, name.n);
-    return *last;
+        memcpy(s->name, name.p, name.n);
+    return s;
 }
 
-static void sum_add(const struct usage_event *e, unsigned by)
+static void sum_add(const struct usage_event *e, enum usage_id by, struct slice name)
 {
-    struct usage_sum *s = sum_of(day_of(e->wall_ms), by, usage_get_id(e, (enum usage_id)by));
+    struct usage_sum *s = sum_of(day_of(e->wall_ms), by, name, by != USAGE_MODEL || e->outcome == OUTCOME_OK || e->output || !name.n);
 
-    if (e->seq <= s->seq)
+    if (!s || e->seq <= s->seq)
         return; /* it was in the sum that the store kept */
     s->seq = e->seq;
     s->cost = add(s->cost, e->cost);
+    s->input += e->input;
+    s->output += e->output;
     s->requests += e->flags & USAGE_FINAL ? 1 : 0;
     s->errors += (e->flags & (USAGE_FINAL | USAGE_ERROR)) == (USAGE_FINAL | USAGE_ERROR);
-    s->dirty = true;
+    s->dirty = u.sums_dirty = true;
+}
+
+static void sum_up(const struct usage_event *e)
+{
+    struct slice provider = usage_get_id(e, USAGE_PROVIDER), model = usage_get_id(e, USAGE_MODEL);
+    char name[2 * UINT8_MAX + 1];
+
+    sum_add(e, USAGE_PROVIDER, provider);
+    sum_add(e, USAGE_ACCESS_KEY, usage_get_id(e, USAGE_ACCESS_KEY));
+    memcpy(name, provider.p, provider.n);
+    name[provider.n] = ':';
+    memcpy(name + provider.n + 1, model.p, model.n);
+    sum_add(e, USAGE_MODEL, slice_make(name, e->attempt ? provider.n + 1 + model.n : 0));
 }
 
 /* ---- Metrics ---- */
@@ -317,10 +374,11 @@ void usage_fold(void)
     for (; u.folded < u.next; u.folded++) {
         const struct usage_event *e = place(u.folded);
 
-        sum_add(e, USAGE_PROVIDER);
-        sum_add(e, USAGE_ACCESS_KEY);
+        sum_up(e);
         count(e);
     }
+    if (u.sums_dirty && store_is_durable() && !timer_armed(&u.sums_timer))
+        timer_arm(&u.sums_timer, clock_ms() + USAGE_SUMS_MS);
 }
 
 /* ---- The store ---- */
@@ -337,7 +395,7 @@ static size_t stored_size(const struct usage_event *e)
 
 static void store_events(void)
 {
-    while (u.stored < u.next) {
+    while (u.stored < u.next && store_is_durable()) {
         struct store_change c = {.kind = STORE_USAGE, .op = STORE_PUT, .id = SLICE("u")};
         size_t n = 1;
         uint64_t events = 0;
@@ -356,37 +414,62 @@ static void store_events(void)
         if (!store_append(&c, 1))
             u.total.not_stored += events;
     }
+    u.stored = u.next;
 }
 
 struct stored_sum {
     uint8_t format, pad[7];
-    uint64_t cost, requests, errors, seq;
+    uint64_t cost, requests, errors, input, output, seq;
 };
 
-/* A sum that could not be appended stays dirty for the next time. */
-static void store_sums(void)
+/* As many as one record takes; sums that were refused stay dirty, and go with the next event's. False: no more for now. */
+static bool store_some_sums(uint32_t *i)
 {
-    for (uint32_t i = 0; i < u.nsums; i++) {
-        struct usage_sum *s = &u.sum[i];
-        char id[128];
-        struct stored_sum v = {.format = FORMAT, .cost = s->cost, .requests = s->requests, .errors = s->errors, .seq = s->seq};
-        struct store_change c = {.kind = STORE_COUNTERS, .op = STORE_PUT, .value = slice_make((const char *)&v, sizeof v)};
+    struct store_change c[STORE_CHANGES_MAX];
+    struct stored_sum v[STORE_CHANGES_MAX];
+    uint32_t which[STORE_CHANGES_MAX];
+    size_t n = 0;
+
+    for (; *i < u.nsums && n < STORE_CHANGES_MAX; (*i)++) {
+        const struct usage_sum *s = &u.sum[*i];
 
         if (!s->dirty)
             continue;
-        c.id = sum_id(s, id);
-        s->dirty = !store_append(&c, 1);
+        v[n] = (struct stored_sum){.format = FORMAT, .cost = s->cost, .requests = s->requests, .errors = s->errors, .input = s->input,
+                                   .output = s->output, .seq = s->seq};
+        c[n] = (struct store_change){.kind = STORE_COUNTERS, .op = STORE_PUT, .id = sum_id(s, u.batch + n * SUM_ID),
+                                     .value = slice_make((const char *)&v[n], sizeof v[n])};
+        which[n++] = *i;
     }
+    if (!n)
+        return false;
+    if (!store_append(c, n)) {
+        u.sums_dirty = true;
+        return false;
+    }
+    while (n)
+        u.sum[which[--n]].dirty = false;
+    return true;
+}
+
+static void store_sums(void)
+{
+    uint32_t i = 0;
+
+    if (!u.sums_dirty || !store_is_durable())
+        return;
+    u.sums_dirty = false;
+    while (store_some_sums(&i))
+        ;
 }
 
 void usage_flush(void)
 {
     usage_fold();
-    if (store_is_durable()) {
-        store_events();
-        store_sums();
-    }
-    u.stored = u.next;
+    store_events();
+    store_sums();
+    timer_disarm(&u.timer);
+    timer_disarm(&u.sums_timer);
 }
 
 /* Events come in the order they were stored. A gap (a batch that was dropped, or a start without the store) begins the ring anew: a place in it
@@ -402,8 +485,7 @@ static void load_event(const struct usage_event *e, size_t size)
         u.first++;
     memcpy(place(u.next), e, size);
     u.folded = u.stored = ++u.next;
-    sum_add(e, USAGE_PROVIDER);
-    sum_add(e, USAGE_ACCESS_KEY);
+    sum_up(e);
 }
 
 static void load_events(struct slice s)
@@ -440,16 +522,21 @@ static void load_sum(struct slice id, struct slice value)
         return;
     id = slice_from(id, (size_t)slash + 1);
     slash = slice_find_char(id, '/');
-    if (slash < 0 || !slice_u64(slice_first(id, (size_t)slash), &by) || by > USAGE_PROVIDER)
+    if (slash < 0 || !slice_u64(slice_first(id, (size_t)slash), &by) || by >= USAGE_IDS)
         return;
     memcpy(&v, value.p, sizeof v);
     if (v.format != FORMAT)
         return;
-    s = sum_of((int32_t)day, (unsigned)by, slice_from(id, (size_t)slash + 1));
+    s = sum_of((int32_t)day, (unsigned)by, slice_from(id, (size_t)slash + 1), true);
+    if (!s)
+        return;
     s->cost = v.cost;
     s->requests = v.requests;
     s->errors = v.errors;
+    s->input = v.input;
+    s->output = v.output;
     s->seq = v.seq;
+    u.summed = v.seq > u.summed ? v.seq : u.summed;
 }
 
 bool usage_load(const struct store_change *c)
@@ -462,6 +549,15 @@ bool usage_load(const struct store_change *c)
         return false;
     load_sum(slice_from(c->id, 4), c->value);
     return true;
+}
+
+/* Where the last events before a kill were lost but not the sums with them, their numbers must not come again: they would be taken for
+ * summed up already. */
+uint32_t usage_loaded(void)
+{
+    if (u.next <= u.summed)
+        u.first = u.folded = u.stored = u.next = u.summed + 1;
+    return (uint32_t)(u.next - u.first);
 }
 
 /* ---- Readers ---- */

@@ -1,4 +1,5 @@
-/* What was used: one event per attempt in a ring, sums per UTC day, and counters for metrics. One instance, sized at start.
+/* What was used: one event per attempt in a ring, sums per UTC day, and counters for metrics. One instance, sized at start. The events and
+ * the sums outlast the process where the store does; counters begin anew, as Prometheus expects of them.
  *
  * The data path calls usage_new(), fills the struct and is done: no formatting, no look-up, no allocation. A little later a timer
  * folds the new events into the sums and hands them to the store. Readers fold first, so they see everything. */
@@ -15,11 +16,12 @@
 
 enum {
     USAGE_EVENTS = 1 << 15,        /* kept for GET /usage, 10 MiB once all were used: about a day at one request in 3 s */
-    USAGE_SUMS = 1 << 14,          /* (day, provider or access key) pairs: 180 days of 90 names, 2.5 MiB; the oldest day goes first */
+    USAGE_SUMS = 1 << 14,          /* (day, name of a provider, model or access key): 180 days of 90 names, 2.5 MiB; the oldest day goes first */
     USAGE_SERIES = 512,            /* (provider, model) pairs in metrics; what comes later is counted under "other" */
     USAGE_TEXT = 224,              /* four ids of an event together; longer ones are cut, the model's first */
     USAGE_TOKENS_MAX = 1000000000, /* of one attempt: no model takes or makes so many, whatever a provider says (F-092) */
     USAGE_FOLD_MS = 250,           /* that much is lost at most when the process is killed */
+    USAGE_SUMS_MS = 5000,          /* sums are stored so often: what lies between is made again from the events at the next start */
     USAGE_BUCKETS = 14,            /* of a histogram, beside +Inf */
 };
 
@@ -52,8 +54,10 @@ struct usage_event {
     char text[USAGE_TEXT];    /* the ids, one behind the other */
 };
 
-/* Takes the tables; once, at start. False: no address space. */
+/* Takes the tables; once, at start, before the store is opened. False: no address space. */
 MUST_USE bool usage_init(void);
+/* When the store has handed out all it has. Returns how many events are kept. */
+uint32_t usage_loaded(void);
 
 /* The next event, its seq and time set and all else zero. To be filled before the next call of anything here. */
 struct usage_event *usage_new(void);
@@ -70,7 +74,7 @@ uint64_t usage_cost(const struct usage_event *e, const struct usage_price *p);
 /* Pico-dollars as an exact decimal number of dollars, without needless zeros; out needs 24 bytes. */
 struct slice usage_dollars(uint64_t pico, char out[24]);
 
-/* Folds what is new; usage_flush also writes it to the store (before store_close). */
+/* Folds what is new; usage_flush also hands all of it to the store, sums too (before store_close). */
 void usage_fold(void);
 void usage_flush(void);
 
@@ -82,12 +86,14 @@ bool usage_load(const struct store_change *c);
 uint64_t usage_next_seq(void);                        /* of the event to come */
 const struct usage_event *usage_at(uint64_t seq);     /* NULL: none of that number, or not kept any more */
 
+/* The names of a day that found no room of their own, and models that never gave an answer (their names are the clients' free text), are
+ * summed up under "other"; what was refused before any attempt has an empty name. */
 struct usage_sum {
     int32_t day;       /* days since 1970-01-01 UTC */
-    uint8_t by;        /* USAGE_PROVIDER or USAGE_ACCESS_KEY */
+    uint8_t by;        /* USAGE_PROVIDER, USAGE_ACCESS_KEY, or USAGE_MODEL with names "provider:model" */
     uint8_t name_len;
     bool dirty;
-    uint64_t cost, requests, errors, seq; /* seq: of the last event in it */
+    uint64_t cost, requests, errors, input, output, seq; /* seq: of the last event in it */
     char name[96];     /* longer ids are cut */
 };
 /* The i-th sum in no order; NULL behind the last one. */

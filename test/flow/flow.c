@@ -144,7 +144,7 @@ static bool start(void)
         return false;
     log_init(2, LOG_INFO);
     return conns_init(plan.conns) && tls_init(plan.conns) && dns_init(&servers) && dial_init(plan.dials, true) &&
-           gate_open(conf, NULL, NULL, &plan, &why) && addr_parse(conf->listen.host, conf->listen.port, &at) &&
+           usage_init() && gate_open(conf, NULL, NULL, &plan, &why) && addr_parse(conf->listen.host, conf->listen.port, &at) &&
            listen_open(&listener, &at, gate_accept, &why);
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/timer.h"
 #include "check.h"
+#include "llm/outcome.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -64,6 +65,7 @@ static uint64_t book(int64_t wall_ms, const char *key, const char *provider, uns
     e->flags = (uint8_t)flags;
     e->cost = cost;
     e->attempt = 1;
+    e->outcome = flags & USAGE_ERROR ? OUTCOME_UPSTREAM_ERROR : OUTCOME_OK;
     e->status = flags & USAGE_ERROR ? 503 : 200;
     e->first_byte_ms = UINT32_MAX;
     usage_set_ids(e, id);
@@ -132,8 +134,68 @@ static void test_full(void)
     CHECK_INT(usage_totals()->overwritten, 10);
     for (uint32_t i = 0; usage_sum(i); i++)
         days++;
-    CHECK(days > USAGE_SUMS - 4 && days <= USAGE_SUMS);
+    CHECK(days > USAGE_SUMS - 24 && days <= USAGE_SUMS);
     CHECK(sum(0, USAGE_PROVIDER, "p") == NULL && sum(USAGE_EVENTS + 9, USAGE_PROVIDER, "p") != NULL);
+}
+
+/* More names on one day than there is room for: the day's last ones are one, and nothing is lost of the totals. */
+static void test_crowd(void)
+{
+    uint64_t requests = 0, cost = 0;
+    const struct usage_sum *s;
+
+    check_case("a crowd of names");
+    if (!CHECK(timers_init(4) && usage_init()))
+        return;
+    for (int i = 0; i < USAGE_SUMS + 1000; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "k%d", i);
+        (void)book(20000 * 86400000LL, name, "p", USAGE_FINAL, 2);
+    }
+    usage_fold();
+    for (uint32_t i = 0; (s = usage_sum(i)) != NULL; i++)
+        if (s->by == USAGE_ACCESS_KEY) {
+            requests += s->requests;
+            cost += s->cost;
+        }
+    CHECK_INT(requests, USAGE_SUMS + 1000);
+    CHECK_INT(cost, 2 * (USAGE_SUMS + 1000));
+    CHECK(sum(20000, USAGE_ACCESS_KEY, "other") != NULL);
+    CHECK_INT(sum(20000, USAGE_PROVIDER, "p")->requests, USAGE_SUMS + 1000);
+    (void)book(20001 * 86400000LL, "k", "p", USAGE_FINAL, 2); /* the next day finds room */
+    usage_fold();
+    CHECK(sum(20001, USAGE_ACCESS_KEY, "k") && !sum(20000, USAGE_PROVIDER, "p"));
+}
+
+/* Sums by model: those that answered under their own names, what only failed together, since its names are anything. */
+static void test_models(void)
+{
+    struct usage_event *e;
+
+    check_case("models");
+    if (!CHECK(timers_init(4) && usage_init()))
+        return;
+    (void)book(0, "k", "p", USAGE_FINAL, 3);
+    for (int i = 0; i < 4; i++) {
+        e = usage_new();
+        e->wall_ms = 0;
+        e->outcome = (uint8_t)(i == 2 ? OUTCOME_OK : OUTCOME_NOT_FOUND);
+        e->attempt = i < 3;
+        e->input = 10;
+        e->output = i == 2 ? 7 : 0;
+        e->flags = USAGE_FINAL;
+        usage_set_ids(e, (const struct slice[USAGE_IDS]){SLICE("k"), SLICE("p"), SLICE(""), i == 1 ? SLICE("model") : SLICE("nonsense")});
+        if (i < 2)
+            usage_fold();
+    }
+    usage_fold();
+    CHECK_INT(sum(0, USAGE_MODEL, "p:model")->requests, 2); /* a failure of one that is known is its own */
+    CHECK_INT(sum(0, USAGE_MODEL, "p:model")->input, 10);
+    CHECK_INT(sum(0, USAGE_MODEL, "other")->requests, 1);
+    CHECK_INT(sum(0, USAGE_MODEL, "p:nonsense")->requests, 1);
+    CHECK_INT(sum(0, USAGE_MODEL, "p:nonsense")->output, 7);
+    CHECK_INT(sum(0, USAGE_MODEL, "")->requests, 1); /* refused before any attempt */
 }
 
 static void test_series(void)
@@ -204,8 +266,8 @@ static void test_restart(void)
     {
         struct {
             uint8_t format, pad[7];
-            uint64_t cost, requests, errors, seq;
-        } v = {1, {0}, 20, 2, 0, seq - 1};
+            uint64_t cost, requests, errors, input, output, seq;
+        } v = {1, {0}, 20, 2, 0, 0, 0, seq - 1};
         struct store_change sum_change = {.kind = STORE_COUNTERS, .op = STORE_PUT, .id = SLICE("sum/1/1/p"),
                                           .value = slice_make((const char *)&v, sizeof v)};
 
@@ -213,6 +275,7 @@ static void test_restart(void)
     }
     c.value = slice_make(batch, n);
     CHECK(usage_load(&c));
+    CHECK_INT(usage_loaded(), 3);
     CHECK_INT(usage_next_seq(), seq + 1);
     CHECK(usage_at(seq) && usage_at(seq - 2) && !usage_at(seq - 3));
     e = usage_at(seq);
@@ -232,6 +295,21 @@ static void test_restart(void)
     c.id = SLICE("limit/x");
     CHECK(!usage_load(&c));
     CHECK_INT(usage_at(seq)->seq, seq);
+    {
+        /* The events behind it were lost, the sum was not: their numbers don't come again. */
+        struct {
+            uint8_t format, pad[7];
+            uint64_t cost, requests, errors, input, output, seq;
+        } v = {1, {0}, 20, 2, 0, 0, 0, seq + 10};
+        struct store_change later = {.kind = STORE_COUNTERS, .op = STORE_PUT, .id = SLICE("sum/2/1/p"), .value = slice_make((const char *)&v, sizeof v)};
+
+        CHECK(usage_load(&later));
+        CHECK_INT(usage_loaded(), 0);
+        CHECK_INT(usage_next_seq(), seq + 11);
+        (void)book(2 * 86400000LL, "k", "p", USAGE_FINAL, 10);
+        usage_fold();
+        CHECK_INT(sum(2, USAGE_PROVIDER, "p")->cost, 30);
+    }
 }
 
 int main(void)
@@ -241,6 +319,8 @@ int main(void)
     test_cost();
     test_days();
     test_full();
+    test_crowd();
+    test_models();
     test_series();
     test_long_ids();
     test_restart();
