@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/key_limits.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/slice.h"
@@ -115,9 +116,7 @@ struct access_key {
     uint8_t sha256[32];
     const struct access_config *config; /* NULL: defaults of spec 4 */
     uint32_t index;
-    /* own limits (spec 10), 0: none; budgets in micro-dollars */
-    uint32_t requests_per_minute;
-    uint64_t tokens_per_minute, budget_per_day, budget_total;
+    struct key_limits limits;           /* spec 10 */
 };
 
 struct conf_listen {

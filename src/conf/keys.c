@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "conf/build.h"
 #include "conf/catalog.h"
+#include "conf/key_limits.h"
 #include "conf/value.h"
 
 /* ---- Credentials. ---- */
@@ -266,27 +267,6 @@ static bool read_token(struct build *b, bool hashed, struct slice id, uint8_t ha
     return true;
 }
 
-static bool read_limits(struct build *b, struct access_key *k)
-{
-    static const char *const names[] = {"requestsPerMinute", "tokensPerMinute", "usdPerDay", "usdTotal", NULL};
-    struct read_object o;
-    int i;
-
-    if (!read_object(&b->r, &o, "limits", names))
-        return false;
-    while ((i = read_member(&b->r, &o)) >= 0) {
-        if (i == 0)
-            read_u32(&b->r, names[i], 1, UINT32_MAX, &k->requests_per_minute);
-        else if (i == 1)
-            read_u64(&b->r, names[i], 1, INT64_MAX, &k->tokens_per_minute);
-        else if (i == 2)
-            read_millionths(&b->r, names[i], &k->budget_per_day);
-        else
-            read_millionths(&b->r, names[i], &k->budget_total);
-    }
-    return !b->r.failed;
-}
-
 struct access_entry {
     struct access_key key;
     struct slice config_id;
@@ -297,7 +277,7 @@ struct access_entry {
 static bool read_access_members(struct build *b, struct access_entry *e)
 {
     static const char *const names[] = {"id", "name", "token", "tokenSha256", "accessKeyConfigurationId", "description",
-                                        "metadata", "limits", NULL};
+                                        "metadata", "limits", "expiresAt", NULL};
     struct access_key *k = &e->key;
     struct read_object o;
     int i;
@@ -328,8 +308,11 @@ static bool read_access_members(struct build *b, struct access_entry *e)
         case 6:
             build_remark(b, "metadata", METADATA_CHARS_MAX);
             break;
+        case 7:
+            read_key_limits(&b->r, &k->limits);
+            break;
         default:
-            read_limits(b, k);
+            read_key_expiry(&b->r, &k->limits);
             break;
         }
     }

@@ -4,6 +4,7 @@
  * speaks. */
 #include "llm/classify.h"
 
+#include "base/date.h"
 #include "json/scan.h"
 
 static const int64_t wait_max_ms = 3600 * 1000;  /* spec 5 */
@@ -61,17 +62,6 @@ static int64_t take_duration(struct slice *s)
     return any ? sane_ms(total) : -1;
 }
 
-static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
-{
-    int64_t era, yoe, doy;
-
-    y -= m <= 2;
-    era = y / 400;
-    yoe = y - era * 400;
-    doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
 static bool take_fixed(struct slice *s, size_t digits, int64_t *out)
 {
     uint64_t v;
@@ -95,40 +85,17 @@ struct civil {
     int64_t year, month, day, hour, minute, second;
 };
 
-static int64_t until(const struct civil *c, int64_t offset_s, int64_t wall_s)
+/* A date far ahead is cut to the cap, not refused: it is well-formed. */
+static int64_t until(int64_t at, int64_t wall_s)
 {
-    int64_t at;
-
-    if (c->year < 1970 || c->month < 1 || c->month > 12 || c->day < 1 || c->day > 31 || c->hour > 23 || c->minute > 59 ||
-        c->second > 60)
-        return -1;
-    at = days_from_civil(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 + c->second - offset_s;
-    /* A date far ahead is cut to the cap by the caller, not refused: it is well-formed. */
     return at < wall_s ? -1 : at - wall_s > wait_max_ms / 1000 ? wait_max_ms : (at - wall_s) * 1000;
 }
 
-/* "2030-01-01T20:00:00Z", with a fraction or an offset too. */
 static int64_t parse_rfc3339(struct slice s, int64_t wall_s)
 {
-    struct civil c;
-    int64_t oh = 0, om = 0, sign = 1;
+    int64_t ms;
 
-    if (!take_fixed(&s, 4, &c.year) || !take_char(&s, '-') || !take_fixed(&s, 2, &c.month) || !take_char(&s, '-') ||
-        !take_fixed(&s, 2, &c.day) || !(take_char(&s, 'T') || take_char(&s, ' ')) || !take_fixed(&s, 2, &c.hour) ||
-        !take_char(&s, ':') || !take_fixed(&s, 2, &c.minute) || !take_char(&s, ':') || !take_fixed(&s, 2, &c.second))
-        return -1;
-    if (take_char(&s, '.'))
-        while (s.n > 0 && s.p[0] >= '0' && s.p[0] <= '9')
-            s = slice_from(s, 1);
-    if (!take_char(&s, 'Z')) {
-        if (take_char(&s, '-'))
-            sign = -1;
-        else if (!take_char(&s, '+'))
-            return -1;
-        if (!take_fixed(&s, 2, &oh) || !take_char(&s, ':') || !take_fixed(&s, 2, &om))
-            return -1;
-    }
-    return s.n == 0 ? until(&c, sign * (oh * 3600 + om * 60), wall_s) : -1;
+    return date_parse(s, &ms) ? until(ms / 1000, wall_s) : -1;
 }
 
 static bool take_month(struct slice *s, int64_t *month)
@@ -155,7 +122,9 @@ static int64_t parse_http_date(struct slice s, int64_t wall_s)
         !take_fixed(&s, 2, &c.minute) || !take_char(&s, ':') || !take_fixed(&s, 2, &c.second) ||
         !slice_eq(s, SLICE(" GMT")))
         return -1;
-    return until(&c, 0, wall_s);
+    if (c.year < 1970 || c.month < 1 || c.day < 1 || c.day > 31 || c.hour > 23 || c.minute > 59 || c.second > 60)
+        return -1;
+    return until(date_days(c.year, c.month, c.day) * 86400 + c.hour * 3600 + c.minute * 60 + c.second, wall_s);
 }
 
 /* A Retry-After: seconds (a fraction is tolerated) or a date. */

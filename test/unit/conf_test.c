@@ -262,7 +262,8 @@ static const char full_text[] =
     "        \"aliases\": { \"fast\": [\"openai:gpt-4o-mini\", \"slow\", \"openai:GPT-4o-mini\"], \"Slow\": [\"claude-opus-4-1\"],\n"
     "          \"gpt-4o\": [\"gpt-4o\", \"fast\"] } } } ],\n"
     "  \"accessKeys\": [ { \"id\": \"aigk_app\", \"name\": \"app\", \"token\": \"env:TOKEN\",\n"
-    "      \"accessKeyConfigurationId\": \"aigac_prod\", \"limits\": { \"requestsPerMinute\": 60, \"usdPerDay\": 2.5 } },\n"
+    "      \"accessKeyConfigurationId\": \"aigac_prod\", \"limits\": { \"requestsPerMinute\": 60, \"tokensPerMinute\": 90000, \"usdPerDay\": 2.5, \"usdTotal\": 0.000001 },\n"
+    "      \"expiresAt\": \"2026-11-22T00:19:18+02:00\" },\n"
     "    { \"id\": \"aigk_two\", \"tokenSha256\": \"0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef\" } ],\n"
     "  \"log\": { \"level\": \"warn\", \"requests\": false } }\n";
 
@@ -369,14 +370,18 @@ static void full_routing(const struct conf *c)
     if (CHECK(key != NULL)) {
         CHECK_STR(key->id, "aigk_app");
         CHECK(key->config == config);
-        CHECK_INT(key->requests_per_minute, 60);
-        CHECK_INT(key->budget_per_day, 2500000);
+        CHECK_INT(key->limits.requests_per_minute, 60);
+        CHECK_INT(key->limits.tokens_per_minute, 90000);
+        CHECK_INT(key->limits.budget_per_day, 2500000);
+        CHECK_INT(key->limits.budget_total, 1);
+        CHECK_INT(key->limits.expires_ms, 1795299558000);
     }
     hash[31] ^= 1;
     CHECK(!conf_access_key(c, hash));
     CHECK_INT(c->naccess_keys, 2);
     CHECK_INT(c->access_key[1].sha256[15], 0xef);
     CHECK(c->access_key[1].config == NULL);
+    CHECK(!key_limits_any(&c->access_key[1].limits) && !c->access_key[1].limits.expires_ms);
 
     CHECK(config->scope_providers && config->scope_models && config->continue_streams);
     CHECK_INT(config->hedge_after_ms, 800);
@@ -496,6 +501,15 @@ static const struct bad_row {
     unsigned line, column;
     const char *says;
 } bad[] = {
+#define ACCESS(inner) "{\"accessKeys\":[{\"id\":\"k\",\"token\":\"weir-secret\",\n" inner "}]}"
+    {"a limit of nothing", ACCESS("\"limits\":{\"requestsPerMinute\":0}"), 2, 31, "between 1 and"},
+    {"a limit beyond sense", ACCESS("\"limits\":{\"tokensPerMinute\":1000000000001}"), 2, 29, "between 1 and"},
+    {"a budget of nothing", ACCESS("\"limits\":{\"usdPerDay\":0.0}"), 2, 23, "must be more than 0"},
+    {"a negative budget", ACCESS("\"limits\":{\"usdTotal\":-1}"), 2, 22, "not negative"},
+    {"an unknown limit", ACCESS("\"limits\":{\"requestsPerHour\":1}"), 2, 11, "did you mean \"requestsPerMinute\"?"},
+    {"limits as a number", ACCESS("\"limits\":5"), 2, 10, "must be an object"},
+    {"an expiry without a time", ACCESS("\"expiresAt\":\"2030-01-01\""), 2, 13, "must be a time such as"},
+    {"an expiry as a number", ACCESS("\"expiresAt\":1767225600"), 2, 13, "must be a string"},
     {"nothing", "", 1, 1, "not valid JSON"},
     {"not an object", "[]", 1, 1, "must be an object"},
     {"a comment", "{\n  // hi\n}", 2, 3, "not valid JSON"},
