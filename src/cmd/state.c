@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "state/limits.h"
 #include "state/store.h"
 #include "state/usage.h"
 
@@ -23,7 +24,7 @@ static bool take_over(void *unused, const struct store_change *c, int64_t time_m
 {
     (void)unused;
     (void)time_ms;
-    if (!usage_load(c) && c->kind != STORE_COUNTERS)
+    if (!usage_load(c) && !limits_load(c) && c->kind != STORE_COUNTERS)
         state.resources++;
     return true;
 }
@@ -36,7 +37,7 @@ bool state_open(struct conf *c, bool salvage)
     if (n)
         memcpy(state.dir_text, c->state_dir.p, n);
     state.dir = slice_make(state.dir_text, n);
-    if (!usage_init()) {
+    if (!usage_init() || !limits_init()) {
         text_print(TEXT_ERR, "weir: no address space for usage records\n");
         return false;
     }
@@ -73,6 +74,7 @@ bool state_start(void)
 void state_close(void)
 {
     usage_flush();
+    limits_flush();
     store_close(STATE_CLOSE_MS);
 }
 

@@ -2,6 +2,7 @@
 #include "gate/account.h"
 
 #include "base/clock.h"
+#include "gate/limit.h"
 #include "state/usage.h"
 
 static uint32_t clamp(uint64_t tokens)
@@ -131,6 +132,7 @@ static const struct attempt_record *final_record(const struct xchg *x)
 void account_request(struct xchg *x)
 {
     const struct attempt_record *last = final_record(x);
+    uint64_t tokens = 0;
     uint8_t number = 0;
 
     if (!x->key || !x->asks) {
@@ -149,6 +151,7 @@ void account_request(struct xchg *x)
             count_tokens(e, x);
             price(e, conf_provider_model(r->key->provider, r->model));
             x->cost += e->cost;
+            tokens = (uint64_t)e->input + e->output;
             x->priced = !(e->flags & USAGE_UNPRICED);
         }
         stop_reason(e, x, r);
@@ -161,4 +164,5 @@ void account_request(struct xchg *x)
         stop_reason(e, x, NULL);
         final(e, x);
     }
+    limit_settle(x, tokens, usage_next_seq() - 1);
 }

@@ -161,6 +161,7 @@ static void request_over(struct xchg *x)
     x->usage = (struct llm_usage){0};
     memset(&x->streamed, 0, sizeof x->streamed);
     x->asked_bytes = x->head_out = x->cost = 0;
+    x->ticket = (struct limits_ticket){0};
     x->stop_reason[0] = '\0';
     x->committed = 0;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/sha256.h"
 #include "gate/headers.h"
+#include "gate/limit.h"
 #include "gate/reply.h"
 #include "gate/rewrite.h"
 #include "gate/route.h"
@@ -149,7 +150,7 @@ static bool authenticate(struct xchg *x, const struct http_request *r)
         x->key = conf_access_key(x->world->conf, hash);
     }
     if (x->key)
-        return true;
+        return !limit_expired(x);
     reply_refuse(x, REFUSAL_INVALID_ACCESS_KEY, no_retry,
                  token.n ? "This access key is not known here. Check it, or ask the gateway's operator for one."
                          : "No access key was sent. Send it as Authorization: Bearer KEY or x-api-key: KEY.");
@@ -337,7 +338,7 @@ static enum intake body_complete(struct xchg *x, struct json_check *c)
                      (unsigned long long)(x->text.len / 4), (unsigned long long)x->world->conf->gateway.max_input_tokens);
         return INTAKE_ANSWERED;
     }
-    return route(x, &ask);
+    return limit_admit(x) ? route(x, &ask) : INTAKE_ANSWERED;
 }
 
 /* Adds body bytes and checks them. INTAKE_BODY: so far fine. */

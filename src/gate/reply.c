@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "gate/headers.h"
 #include "gate/relay.h"
@@ -144,6 +145,30 @@ static void attempt_fields(struct xchg *x, struct http_out *o)
         http_out_field(o, SLICE("x-weir-attempts"), trace_attempts(x, text, sizeof text));
 }
 
+/* What OpenAI and Anthropic tell about a limit, each under its own names: how long until the bucket is full ("120ms", "20s"), or when that
+ * will be. */
+static void limit_fields(struct http_out *o, const char *what, const struct limits_bucket *b, bool anthropic)
+{
+    static const char *const part[] = {"limit", "remaining", "reset"};
+    const int64_t ms = b->full_ms < INT64_C(1000) * INT32_MAX ? b->full_ms : INT64_C(1000) * INT32_MAX;
+    char value[3][32], name[64];
+
+    if (!b->limit)
+        return;
+    text_format(value[0], sizeof value[0], "%llu", (unsigned long long)b->limit);
+    text_format(value[1], sizeof value[1], "%llu", (unsigned long long)b->remaining);
+    if (anthropic)
+        (void)log_time(clock_wall_ms() + ms, value[2]);
+    else
+        text_format(value[2], sizeof value[2], "%u%s", (unsigned)(ms < 1000 ? ms : (ms + 999) / 1000), ms < 1000 ? "ms" : "s");
+    for (int i = 0; i < 3; i++) {
+        int n = anthropic ? text_format(name, sizeof name, "anthropic-ratelimit-%s-%s", what, part[i])
+                          : text_format(name, sizeof name, "x-ratelimit-%s-%s", part[i], what);
+
+        http_out_field(o, slice_make(name, (size_t)n), slice_str(value[i]));
+    }
+}
+
 void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, const char *format, ...)
 {
     const struct refusal_row *row = &rows[what];
@@ -173,6 +198,12 @@ void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, co
     if (what == REFUSAL_INVALID_ACCESS_KEY)
         http_out_field(&o, SLICE("www-authenticate"), SLICE("Bearer"));
     retry_fields(&o, d.retry_after_s, d.should_retry);
+    if (d.limits) {
+        for (int anthropic = 0; anthropic <= anthropic_shape(x); anthropic++) { /* the first for tools that know no other */
+            limit_fields(&o, "requests", &d.limits->requests, anthropic);
+            limit_fields(&o, "tokens", &d.limits->tokens, anthropic);
+        }
+    }
     attempt_fields(x, &o);
     finish(x, &o, body, row->status >= 500 ? END_ERROR : END_REFUSED);
 }

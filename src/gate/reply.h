@@ -17,6 +17,7 @@
     X(INVALID_ACCESS_KEY, "invalid_access_key", 27007, 401, "authentication_error", "authentication_error")    \
     X(BODY_TOO_LARGE, "body_too_large", 0, 413, "invalid_request_error", "request_too_large")                  \
     X(RATE_LIMITED, "rate_limited", 0, 429, "rate_limit_error", "rate_limit_error")                            \
+    X(BUDGET_EXHAUSTED, "budget_exhausted", 0, 403, "insufficient_quota", "permission_error")                  \
     X(OVERLOADED, "overloaded", 0, 503, "api_error", "overloaded_error")                                       \
     X(NOT_FOUND, "not_found", 0, 404, "invalid_request_error", "not_found_error")                              \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 0, 405, "invalid_request_error", "invalid_request_error")      \
@@ -37,6 +38,7 @@ struct refusal_detail {
     bool should_retry;
     bool with_attempts;
     const char *allow;     /* for 405 */
+    const struct limits_state *limits; /* the access key's own, for x-ratelimit-*; NULL */
 };
 
 /* Queues the answer and enters FLUSH (or LINGER, when request bytes are still to come: x->keep_alive must be false then). The message is

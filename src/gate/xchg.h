@@ -23,6 +23,7 @@
 #include "net/addr.h"
 #include "net/conn.h"
 #include "net/dial.h"
+#include "state/limits.h"
 
 enum {
     XCHG_TURNS_MAX = 64,          /* state steps in one wake-up before others get theirs */
@@ -219,6 +220,7 @@ struct xchg {
     } streamed;                /* what came of a stream, for an estimate when usage is missing */
     uint64_t asked_bytes, head_out; /* of the request's body; of the answer's head */
     uint64_t cost;             /* pico-dollars */
+    struct limits_ticket ticket; /* its share of the access key's limits */
     char stop_reason[24];
     uint16_t committed;        /* index + 1 of the record that committed */
 };

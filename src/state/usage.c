@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/timer.h"
 #include "llm/outcome.h"
+#include "state/limits.h"
 
 enum {
     DAY_MS = 86400000,
@@ -486,6 +487,7 @@ static void load_event(const struct usage_event *e, size_t size)
     memcpy(place(u.next), e, size);
     u.folded = u.stored = ++u.next;
     sum_up(e);
+    limits_replay(e);
 }
 
 static void load_events(struct slice s)

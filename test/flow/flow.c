@@ -25,6 +25,7 @@
 #include "net/listen.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "state/limits.h"
 #include "state/usage.h"
 
 #include "check.h"
@@ -106,6 +107,13 @@ static bool no_file(void *user, struct slice path, struct arena *a, struct slice
 
 static const char *gone; /* a key name: that key of p1 is left out */
 
+static const char *key_members = ""; /* more of the access key */
+
+void flow_key(const char *members)
+{
+    key_members = members;
+}
+
 static struct conf *load(const char *gateway, const char *router, const char *limits)
 {
     static char text[CONFIG_MAX];
@@ -115,13 +123,13 @@ static struct conf *load(const char *gateway, const char *router, const char *li
     int n = snprintf(text, sizeof text,
                      "{\"listen\":\"10.1.1.1:8080\",\"admin\":{\"listen\":null},\"gateway\":{%s},\"limits\":{%s},"
                      "\"upstream\":{\"allowPrivate\":true,\"dns\":[\"10.0.0.53:53\"]},"
-                     "\"providers\":[" PROVIDER("1", "{\"modelId\":\"m1\"},{\"modelId\":\"m1s\"}") "," PROVIDER("2", "{\"modelId\":\"m2\"}") ","
+                     "\"providers\":[" PROVIDER("1", "{\"modelId\":\"m1\"},{\"modelId\":\"m1s\"}") "," PROVIDER("2", "{\"modelId\":\"m2\",\"usdPerMillionTokens\":{\"input\":100,\"output\":1000}}") ","
                      PROVIDER("3", "{\"modelId\":\"m3\"}") "," PROVIDER("4", "{\"modelId\":\"m4\"}") "," NAMED("5", "five.internal") "," NAMED("6", "nowhere.internal") "," PROVIDER("9", "{\"modelId\":\"m9\"}") "],"
                      "\"providerKeys\":[%s%s" KEY("2", "a") "," KEY("3", "a") "," KEY("4", "a") "," KEY("5", "a") "," KEY("6", "a") "," KEY("9", "a") "],"
                      "\"accessKeyConfigurations\":[{\"id\":\"aigac_1\",\"name\":\"flow\",\"router\":{%s}}],"
-                     "\"accessKeys\":[{\"id\":\"aigk_app\",\"name\":\"app\",\"token\":\"token-of-the-app\",\"accessKeyConfigurationId\":\"aigac_1\"}],"
+                     "\"accessKeys\":[{\"id\":\"aigk_app\",\"name\":\"app\",\"token\":\"token-of-the-app\",\"accessKeyConfigurationId\":\"aigac_1\"%s}],"
                      "\"log\":{\"level\":\"info\",\"requests\":true}}",
-                     gateway, limits, gone && *gone == 'a' ? "" : KEY("1", "a") ",", gone && *gone == 'b' ? "" : KEY("1", "b") ",", router);
+                     gateway, limits, gone && *gone == 'a' ? "" : KEY("1", "a") ",", gone && *gone == 'b' ? "" : KEY("1", "b") ",", router, key_members);
 
     if (n >= (int)sizeof text)
         abort();
@@ -144,7 +152,7 @@ static bool start(void)
         return false;
     log_init(2, LOG_INFO);
     return conns_init(plan.conns) && tls_init(plan.conns) && dns_init(&servers) && dial_init(plan.dials, true) &&
-           usage_init() && gate_open(conf, NULL, NULL, &plan, &why) && addr_parse(conf->listen.host, conf->listen.port, &at) &&
+           usage_init() && limits_init() && gate_open(conf, NULL, NULL, &plan, &why) && addr_parse(conf->listen.host, conf->listen.port, &at) &&
            listen_open(&listener, &at, gate_accept, &why);
 }
 

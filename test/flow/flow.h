@@ -46,6 +46,9 @@ void flow_open(const char *gateway, const char *router);
 /* The same with more top-level members (", ..." after the others), such as another limits. */
 void flow_open_more(const char *gateway, const char *router, const char *limits);
 
+/* Before opening or reloading: more members of the access key (", ..."), such as limits. They stay until called again. */
+void flow_key(const char *members);
+
 /* As SIGHUP with a changed file: another gateway and router, without p1's key of that name (NULL: with all). */
 void flow_reload(const char *gateway, const char *router, const char *without);
 unsigned flow_old_worlds(void); /* replaced snapshots that somebody still uses; the leak check wants 0 */

@@ -5,6 +5,7 @@
 #include "base/timer.h"
 #include "check.h"
 #include "llm/outcome.h"
+#include "state/limits.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -88,7 +89,7 @@ static void test_days(void)
     const struct usage_sum *s;
 
     check_case("days");
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     (void)book(midnight - 1, "k1", "openai", USAGE_FINAL, 5);
     (void)book(midnight, "k1", "openai", USAGE_ERROR, 7);                /* a failed attempt: its cost counts, no request of its own */
@@ -118,7 +119,7 @@ static void test_full(void)
     unsigned days = 0;
 
     check_case("ring and sums are full");
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     for (int i = 0; i < USAGE_EVENTS + 10; i++) {
         last = book(i * 86400000LL, "k", "p", USAGE_FINAL, 1);
@@ -145,7 +146,7 @@ static void test_crowd(void)
     const struct usage_sum *s;
 
     check_case("a crowd of names");
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     for (int i = 0; i < USAGE_SUMS + 1000; i++) {
         char name[16];
@@ -174,7 +175,7 @@ static void test_models(void)
     struct usage_event *e;
 
     check_case("models");
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     (void)book(0, "k", "p", USAGE_FINAL, 3);
     for (int i = 0; i < 4; i++) {
@@ -203,7 +204,7 @@ static void test_series(void)
     uint64_t requests = 0, other;
 
     check_case("series");
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     for (int i = 0; i < USAGE_SERIES + 50; i++) {
         char name[16];
@@ -229,7 +230,7 @@ static void test_long_ids(void)
 
     check_case("long ids");
     memset(id, 'x', sizeof id);
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     e = usage_new();
     usage_set_ids(e, (const struct slice[USAGE_IDS]){s, s, s, s});
@@ -251,7 +252,7 @@ static void test_restart(void)
     struct store_change c = {.kind = STORE_USAGE, .op = STORE_PUT};
 
     check_case("restart");
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     batch[0] = 1;
     for (int i = 0; i < 3; i++) {
@@ -260,7 +261,7 @@ static void test_restart(void)
         memcpy(batch + n, e, offsetof(struct usage_event, text) + 1 + 1 + 7 + 5);
         n += offsetof(struct usage_event, text) + 1 + 1 + 7 + 5;
     }
-    if (!CHECK(timers_init(4) && usage_init()))
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     /* A sum that holds the first two already. */
     {
