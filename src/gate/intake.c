@@ -272,7 +272,7 @@ static enum intake route(struct xchg *x, const struct request_asks *ask)
     name = slice_first(name, 128);
     switch (result) {
     case ROUTE_OK:
-        return INTAKE_ROUTED;
+        return limit_hold(x) ? INTAKE_ROUTED : INTAKE_ANSWERED;
     case ROUTE_NO_MATCH:
         reply_refuse(x, REFUSAL_NO_MATCHING_MODEL, d,
                      "No provider is known for model \"%.*s\". Use provider:model, or see GET /v1/models.", (int)name.n, name.p);

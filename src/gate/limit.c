@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gate/reply.h"
+#include "state/usage.h"
+
+enum { ANSWER_GUESS = 1000 /* tokens, where the client sets no limit: more than most answers have */ };
 
 /* What the client allows for the answer, as far as the gateway's own cap does not allow less. */
 static uint64_t asked_output(const struct xchg *x)
@@ -73,6 +76,24 @@ bool limit_admit(struct xchg *x)
     if (verdict == LIMITS_OK)
         return true;
     refuse(x, verdict, &state);
+    return false;
+}
+
+bool limit_hold(struct xchg *x)
+{
+    const struct key_limits *k = &x->key->limits;
+    const struct conf_model *m = x->attempts.count ? x->attempts.queue[0].known : NULL;
+    struct usage_event probable = {0};
+    uint64_t output = asked_output(x);
+
+    if (!(k->budget_per_day || k->budget_total) || !m || !m->priced || x->surface == SURFACE_COUNT_TOKENS)
+        return true;
+    probable.input = (uint32_t)(x->text.len / 4);
+    probable.output = output && output < USAGE_TOKENS_MAX ? (uint32_t)output : ANSWER_GUESS;
+    if (limits_hold(&x->ticket, k, usage_cost(&probable, &(struct usage_price){m->price_input, m->price_output, m->price_cache_read, m->price_cache_write})))
+        return true;
+    reply_refuse(x, REFUSAL_RATE_LIMITED, (struct refusal_detail){.retry_after_s = 1, .should_retry = true},
+                 "What is left of this access key's budget may be spent by its requests under way. Retry when one of them has ended, or allow a shorter answer.");
     return false;
 }
 

@@ -25,6 +25,7 @@ enum {
 
 struct entry {
     uint64_t total, day_cost;  /* pico-dollars */
+    uint64_t held;             /* for requests under way */
     uint64_t seq;              /* of the last event counted in */
     uint64_t requests, tokens; /* levels of the buckets: what was taken and has not run off */
     int64_t at_ms;             /* clock_ms() of the levels */
@@ -276,6 +277,21 @@ static struct entry *ticket_entry(const struct limits_ticket *t)
     return t->place && l.entry[t->place - 1].life == t->life ? &l.entry[t->place - 1] : NULL;
 }
 
+bool limits_hold(struct limits_ticket *t, const struct key_limits *k, uint64_t cost)
+{
+    struct entry *e = ticket_entry(t);
+
+    if (!e || !(k->budget_per_day || k->budget_total))
+        return true;
+    if (e->held && ((k->budget_total && add(add(e->total, e->held), cost) / 1000000 > k->budget_total) ||
+                    (k->budget_per_day && add(add(e->day_cost, e->held), cost) / 1000000 > k->budget_per_day)))
+        return false;
+    cost = smaller(cost, UINT64_MAX / 2 - smaller(e->held, UINT64_MAX / 2));
+    t->cost = cost;
+    e->held += cost;
+    return true;
+}
+
 void limits_settle(struct slice id, const struct limits_ticket *t, uint64_t tokens, uint64_t cost, uint64_t seq)
 {
     char name[NAME];
@@ -288,6 +304,7 @@ void limits_settle(struct slice id, const struct limits_ticket *t, uint64_t toke
         e = entry_of(name_of(id, name));
         e->at_ms = clock_ms();
     }
+    e->held -= t->cost;
     if (t->counts_tokens)
         e->tokens = less(add(e->tokens, times(tokens, MINUTE_MS)), t->tokens * MINUTE_MS);
     if (e->day != today) {

@@ -3,7 +3,8 @@
  *
  * Rates are buckets that refill evenly: of 60 requests a minute 60 may come at once, then one more each second. A request takes its place and its
  * estimated tokens before it is routed (limits_take) and gives the estimate back for the real count at its end (limits_settle). What
- * costs more than was left is paid off later. Money is counted at the end only: requests under way when a budget runs out are finished.
+ * costs more than was left is paid off later. Money is spent at the end; what requests under way will probably cost is held back meanwhile (limits_hold), so
+ * that many at once don't spend a budget many times over.
  *
  * With a durable store the counts outlast the process: they are stored every few seconds, and what came between is counted again from the usage
  * events. */
@@ -33,6 +34,7 @@ MUST_USE bool limits_init(void);
 struct limits_ticket {
     uint32_t place, life; /* private */
     uint64_t tokens;      /* reserved */
+    uint64_t cost;        /* held back */
     bool counts_tokens;
 };
 
@@ -57,6 +59,9 @@ struct limits_state {
  * of a minute's tokens passes when the bucket is full. */
 enum limits_verdict limits_take(struct slice id, const struct key_limits *limits, uint64_t tokens, struct limits_ticket *ticket,
                                 struct limits_state *state);
+/* Of a request that took its share, when it is known what it will probably cost: holds that back until it is settled. False: together with what is held back
+ * for others it would spend more than is left; the first of all may always. */
+MUST_USE bool limits_hold(struct limits_ticket *ticket, const struct key_limits *limits, uint64_t cost);
 /* Once for each request that leaves usage events, at its end: what it really used, and the number of its last event. Harmless when the key was forgotten
  * meanwhile. */
 void limits_settle(struct slice id, const struct limits_ticket *ticket, uint64_t tokens, uint64_t cost, uint64_t seq);

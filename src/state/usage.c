@@ -80,6 +80,7 @@ bool usage_init(void)
     memcpy(u.series[0].name, "otherother", 10);
     u.series[0].provider_len = u.series[0].model_len = 5;
     clock_update();
+    u.total.since_ms = clock_wall_ms() > 0 ? clock_wall_ms() : 0;
     /* Begins at the time, so that numbers are not used twice even where nothing is kept over a restart. */
     u.first = u.folded = u.stored = u.next = (uint64_t)(clock_wall_ms() > 0 ? clock_wall_ms() : 1) << 20;
     return true;
@@ -321,7 +322,7 @@ static struct usage_series *series_of(const struct usage_event *e)
         model = slice_make(NULL, 0); /* what a client asked for in vain is its free text: no series of its own */
     if (s && series_is(s, provider, model))
         return s;
-    for (uint32_t i = 1; i < u.nseries; i++)
+    for (uint32_t i = 0; i < u.nseries; i++) /* a provider that is called "other" too is part of the first */
         if (series_is(&u.series[i], provider, model))
             return u.last_series = &u.series[i];
     if (u.nseries == USAGE_SERIES)

@@ -116,6 +116,7 @@ struct usage_histogram {
 };
 extern const uint32_t usage_bound_ms[USAGE_BUCKETS];   /* upper bounds of the buckets */
 struct usage_totals {
+    int64_t since_ms;                                   /* wall clock of the start */
     struct usage_histogram first_byte, duration;
     uint64_t events, overwritten, not_stored, sums_lost;
     uint64_t local[6];                                  /* by first digit of the status */

@@ -179,6 +179,39 @@ static void budgets(const void *row)
     close_limits();
 }
 
+/* Of ten at once with a budget for two, two are let through; the rest may come again, and then find it spent. */
+static void many_at_once(const void *row)
+{
+    static const struct act slow[] = {READ, WAIT(1000), PLAIN(USED("400", "600")), AGAIN, END};
+    struct client *c[10];
+    unsigned passed = 0, later = 0;
+
+    (void)row;
+    open_with(",\"limits\":{\"usdTotal\":1.2}"); /* an answer of up to 600 tokens may cost 0.60, and a bit for the question */
+    provider_plays(2, slow);
+    for (int i = 0; i < 10; i++) {
+        c[i] = client_open();
+        flow_ask(c[i], CHAT, "{\"model\":\"m2\",\"max_tokens\":590}");
+    }
+    for (int i = 0; i < 10; i++) {
+        struct answer a = {0};
+
+        (void)flow_answer(c[i], &a, 5000);
+        passed += a.status == 200;
+        later += a.status == 429;
+        if (a.status == 429) {
+            EXPECT_STR(answer_field(&a, "retry-after"), "1");
+            EXPECT(answer_has(&a, "requests under way"));
+        }
+        client_close(c[i]);
+    }
+    EXPECT_INT(passed, 2);
+    EXPECT_INT(later, 8);
+    EXPECT_INT(provider(2)->nrequests, 2);
+    EXPECT_INT(status_of(ASK2), 403);
+    close_limits();
+}
+
 /* A new snapshot brings new limits, never new counts. */
 static void reload_keeps_counts(const void *row)
 {
@@ -234,6 +267,7 @@ int main(void)
     FLOW(a_client_that_leaves_has_used_tokens);
     FLOW(budgets);
     flow_add("budgets, total", budgets, &yes);
+    FLOW(many_at_once);
     FLOW(reload_keeps_counts);
     FLOW(expiry);
     return flow_main();

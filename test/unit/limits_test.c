@@ -256,6 +256,47 @@ static void restarts(void)
     }
 }
 
+/* Many at once: what is held back for those under way counts as spent, except that the first always passes. */
+static void held(void)
+{
+    const struct key_limits both[] = {{.budget_total = 1000000}, {.budget_per_day = 1000000}};
+    const uint64_t usd = 1000000000000u;
+    struct limits_ticket t[4];
+    uint64_t day;
+
+    for (size_t i = 0; i < COUNT(both); i++) {
+        check_case(i ? "held back of a day" : "held back of the whole");
+        if (!fresh())
+            return;
+        for (int n = 0; n < 4; n++)
+            CHECK_INT(take("k", &both[i], 0, &t[n]), LIMITS_OK);
+        CHECK(limits_hold(&t[0], &both[i], 40 * usd)); /* more than there is, but it is the first */
+        CHECK(!limits_hold(&t[1], &both[i], usd / 10));
+        book("k", &t[0], 5, usd / 2);
+        CHECK(limits_hold(&t[1], &both[i], usd / 10));
+        CHECK(limits_hold(&t[2], &both[i], usd * 4 / 10));
+        CHECK(!limits_hold(&t[3], &both[i], usd / 100000));
+        book("k", &t[3], 0, 0);
+        book("k", &t[2], 5, usd / 4);
+        CHECK_INT(take("k", &both[i], 0, &t[3]), LIMITS_OK);
+        CHECK(limits_hold(&t[3], &both[i], UINT64_MAX) == false);
+        book("k", &t[1], 5, usd / 4);
+        CHECK_INT(take("k", &both[i], 0, &t[1]), i ? LIMITS_DAY : LIMITS_TOTAL);
+        book("k", &t[3], 0, 0);
+        CHECK_INT(limits_spent(SLICE("k"), &day), usd);
+    }
+    check_case("nothing is held without a budget, nor for a key that was forgotten");
+    if (!fresh())
+        return;
+    CHECK_INT(take("k", &(struct key_limits){.requests_per_minute = 5}, 0, &t[0]), LIMITS_OK);
+    CHECK(limits_hold(&t[0], &(struct key_limits){.requests_per_minute = 5}, UINT64_MAX) && limits_hold(&t[0], &both[0], UINT64_MAX));
+    limits_forget(SLICE("k"));
+    CHECK(limits_hold(&t[0], &both[0], UINT64_MAX));
+    book("k", &t[0], 0, usd);
+    CHECK_INT(take("k", &both[0], 0, &t[0]), LIMITS_OK);
+    CHECK(limits_hold(&t[0], &both[0], 5) && !limits_hold(&(struct limits_ticket){t[0].place, t[0].life, 0, 0, false}, &both[0], 2 * usd));
+}
+
 static void forgotten(void)
 {
     const struct key_limits k = {.requests_per_minute = 1};
@@ -379,6 +420,7 @@ int main(void)
 {
     lives();
     restarts();
+    held();
     forgotten();
     refused();
     crowd();
