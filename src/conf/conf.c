@@ -25,6 +25,11 @@ void conf_put(struct conf *c)
 
 /* ---- Look-ups. ---- */
 
+const struct access_config *conf_access_config(const struct conf *c, struct slice id)
+{
+    return map_get(&c->configs, id);
+}
+
 const struct provider *conf_provider(const struct conf *c, struct slice id)
 {
     return map_get(&c->providers, id);

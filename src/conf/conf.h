@@ -139,6 +139,8 @@ struct conf {
     struct conf_listen admin_listen;
     uint8_t (*admin_key)[32];           /* SHA-256 of each API key; the keys themselves are not kept */
     uint32_t nadmin_keys;
+    struct slice *admin_host;           /* further names the admin plane answers to */
+    uint32_t nadmin_hosts;
     struct slice state_dir;             /* empty: none */
     uint8_t *state_key;                 /* 32 bytes that seal what is in state_dir; NULL: master.key there */
     struct conf_gateway gateway;
@@ -171,12 +173,14 @@ struct conf {
     struct arena arena;
     struct map providers;    /* id -> struct provider */
     struct map access_keys;  /* sha256 -> struct access_key */
+    struct map configs;      /* id -> struct access_config */
     struct map models;       /* lower-case model id -> struct target */
 };
 
 /* What was wrong, ready to print as FILE:LINE:COLUMN: TEXT. */
 struct conf_error {
     unsigned line, column; /* 0: not about a place in the file */
+    size_t at;             /* the same as an offset */
     char text[512];        /* what is wrong and what would be right; never a secret's value */
 };
 
@@ -205,6 +209,7 @@ const struct conf_model *conf_provider_model(const struct provider *p, struct sl
  * NULL everywhere. conf_rule: an empty model asks for the provider's own rule. */
 const struct alias *conf_alias(const struct access_config *config, struct slice name);
 const struct rule *conf_rule(const struct access_config *config, const struct provider *p, struct slice model);
+const struct access_config *conf_access_config(const struct conf *c, struct slice id); /* exact match; NULL when unknown */
 /* Scope of spec 3: whether both lists, where given, hold it. */
 bool conf_allows(const struct access_config *config, const struct provider *p, struct slice model);
 /* By SHA-256 of the token; equal hashes compare in constant time. NULL when unknown. */

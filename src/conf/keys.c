@@ -336,7 +336,7 @@ static bool read_access_key(struct build *b, struct map *ids)
     k = &c->access_key[c->naccess_keys++];
     *k = e.key;
     if (e.config_at) {
-        k->config = map_get(&b->config_ids, e.config_id);
+        k->config = map_get(&b->c->configs, e.config_id);
         if (!k->config)
             return read_fail(&b->r, (ptrdiff_t)e.config_at, "there is no access key configuration \"%.*s\"",
                              (int)(e.config_id.n < 64 ? e.config_id.n : 64), e.config_id.p);

@@ -196,9 +196,32 @@ static void load_admin_keys(struct build *b)
     }
 }
 
+static void load_admin_hosts(struct build *b)
+{
+    uint32_t n = read_count(&b->r);
+    struct read_array list;
+    size_t at;
+
+    b->c->admin_host = build_zero(b, b->arena, n, sizeof *b->c->admin_host);
+    if (!b->c->admin_host || !read_array(&b->r, &list, "admin.hosts"))
+        return;
+    while (read_element(&b->r, &list)) {
+        struct slice s;
+
+        if (!read_setting(&b->r, "a name in admin.hosts", false, &s, &at))
+            return;
+        if (s.n > HOST_MAX || slice_find_char(s, ':') >= 0 || slice_find_char(s, '/') >= 0) {
+            read_fail(&b->r, (ptrdiff_t)at, "a name in admin.hosts must be a host name without scheme and port");
+            return;
+        }
+        must(b->c->nadmin_hosts < n);
+        b->c->admin_host[b->c->nadmin_hosts++] = build_copy(b, s);
+    }
+}
+
 static void load_admin(struct build *b)
 {
-    static const char *const names[] = {"listen", "apiKeys", NULL};
+    static const char *const names[] = {"listen", "apiKeys", "hosts", NULL};
     struct read_object o;
     int i;
 
@@ -208,6 +231,8 @@ static void load_admin(struct build *b)
     while ((i = read_member(&b->r, &o)) >= 0) {
         if (i == 1) {
             load_admin_keys(b);
+        } else if (i == 2) {
+            load_admin_hosts(b);
         } else if (read_type(&b->r) == JSON_NULL) {
             read_skip(&b->r);
             b->c->admin_on = false;
@@ -464,7 +489,7 @@ static bool grammar(struct build *b)
     const char *why = "";
 
     if (b->r.text.n > CONF_TEXT_MAX)
-        return read_fail(&b->r, READ_NOWHERE, "the config is larger than 4 MiB");
+        return read_fail(&b->r, READ_NOWHERE, "the config is larger than 16 MiB");
     if (json_valid(b->r.text, &bad_at, &why))
         return true;
     return read_fail(&b->r, (ptrdiff_t)bad_at, "not valid JSON: %s", why);
@@ -485,8 +510,8 @@ static void build_all(struct build *b, bool managed_from_environment)
     build_finish(b);
 }
 
-static struct conf *load(struct slice text, const struct conf_env *env, struct conf_error *error,
-                         bool managed_from_environment)
+static struct conf *load(struct slice text, const struct conf_env *env, const struct literal *literal, uint32_t nliteral,
+                         struct conf_error *error, bool managed_from_environment)
 {
     struct arena arena, scratch;
     struct build b = {.scratch = &scratch};
@@ -495,7 +520,8 @@ static struct conf *load(struct slice text, const struct conf_env *env, struct c
     *error = (struct conf_error){0};
     arena_init(&arena, &wiping_source, BLOCK_SIZE, CONF_ARENA_MAX);
     arena_init(&scratch, &wiping_source, BLOCK_SIZE, CONF_ARENA_MAX);
-    b.r = (struct reader){.text = text, .error = error, .scratch = &scratch, .env = env};
+    b.r = (struct reader){.text = text, .error = error, .scratch = &scratch, .env = env, .literal = literal,
+                          .nliteral = nliteral};
     c = build_zero(&b, &arena, 1, sizeof(*c));
     if (!c)
         return NULL;
@@ -517,10 +543,16 @@ static struct conf *load(struct slice text, const struct conf_env *env, struct c
 
 struct conf *conf_load(struct slice text, const struct conf_env *env, struct conf_error *error)
 {
-    return load(text, env, error, false);
+    return load(text, env, NULL, 0, error, false);
+}
+
+struct conf *conf_load_literal(struct slice text, bool managed_from_environment, const struct conf_env *env, const struct literal *literal, uint32_t nliteral,
+                               struct conf_error *error)
+{
+    return load(text, env, literal, nliteral, error, managed_from_environment);
 }
 
 struct conf *conf_default(const struct conf_env *env, struct conf_error *error)
 {
-    return load(SLICE("{}"), env, error, true);
+    return load(SLICE("{}"), env, NULL, 0, error, true);
 }

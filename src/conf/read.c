@@ -18,6 +18,7 @@ bool read_fail(struct reader *r, ptrdiff_t at, const char *format, ...)
         return false;
     r->failed = true;
     r->error->line = r->error->column = 0;
+    r->error->at = at >= 0 ? (size_t)at : 0;
     if (at >= 0)
         json_line_column(r->text, (size_t)at, &r->error->line, &r->error->column);
     va_start(ap, format);
@@ -307,9 +308,17 @@ static bool from_file(struct reader *r, const char *what, struct slice path, siz
     return true;
 }
 
+static bool is_literal(const struct reader *r, size_t at)
+{
+    for (uint32_t i = 0; i < r->nliteral; i++)
+        if (at - r->literal[i].at < r->literal[i].n)
+            return true;
+    return false;
+}
+
 static bool follow(struct reader *r, const char *what, bool maybe_unset, size_t at, struct slice *s)
 {
-    struct slice source = *s;
+    struct slice source = is_literal(r, at) ? SLICE("") : *s;
     bool env = slice_starts(source, SLICE("env:"));
 
     if (env && maybe_unset) {

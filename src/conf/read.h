@@ -13,6 +13,11 @@
 #include "conf/conf.h"
 #include "json/scan.h"
 
+/* A range of the text in which strings are what they are: no "env:", no "file:". */
+struct literal {
+    size_t at, n;
+};
+
 struct reader {
     struct slice text;          /* checked JSON */
     size_t at;                  /* start of the next value, or just behind the last one */
@@ -20,6 +25,8 @@ struct reader {
     bool failed;
     struct arena *scratch;      /* for unescaped strings and files; gone after the load */
     const struct conf_env *env;
+    const struct literal *literal;
+    uint32_t nliteral;
 };
 
 /* One object being walked. names ends with NULL; NULL itself: keys are free and `key` holds the present one. */

@@ -562,7 +562,7 @@ static bool read_config(struct build *b, struct access_config *config)
 
     if (!config_id(b, config, &at))
         return false;
-    if (!map_put(&b->config_ids, config->id, config))
+    if (!map_put(&b->c->configs, config->id, config))
         return read_fail(&b->r, (ptrdiff_t)at, "access key configuration \"%s\" is declared twice", config->id.p);
     config->name = config->id;
     read_object(&b->r, &o, "an access key configuration", config_names);
@@ -592,7 +592,7 @@ void build_configurations(struct build *b)
     if (b->r.failed)
         return;
     c->access_config = build_zero(b, b->arena, n, sizeof(*c->access_config));
-    if (!c->access_config || !build_map(b, &b->config_ids, b->scratch, n))
+    if (!c->access_config || !build_map(b, &b->c->configs, b->arena, n))
         return;
     if (!build_section(b, SECTION_CONFIGURATIONS) || !read_array(&b->r, &list, "accessKeyConfigurations"))
         return;

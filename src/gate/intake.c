@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/sha256.h"
+#include "conf/keyring.h"
 #include "gate/headers.h"
 #include "gate/limit.h"
 #include "gate/reply.h"
@@ -120,6 +121,13 @@ bool intake_watch(struct xchg *x)
 
 /* ---- Who is asking ---- */
 
+static enum intake no_memory(struct xchg *x)
+{
+    reply_refuse(x, REFUSAL_OVERLOADED, (struct refusal_detail){.retry_after_s = 1, .should_retry = true},
+                 "The memory budget is spent. Retry in a moment.");
+    return INTAKE_ANSWERED;
+}
+
 /* The token of Authorization: Bearer or x-api-key; empty when neither, *conflict when they differ. */
 static struct slice token_of(const struct http_request *r, bool *conflict)
 {
@@ -136,6 +144,7 @@ static struct slice token_of(const struct http_request *r, bool *conflict)
 
 static bool authenticate(struct xchg *x, const struct http_request *r)
 {
+    enum keyring_found found = KEYRING_NONE;
     bool conflict = false;
     struct slice token = token_of(r, &conflict);
     uint8_t hash[32];
@@ -148,9 +157,20 @@ static bool authenticate(struct xchg *x, const struct http_request *r)
     if (token.n && token.n <= TOKEN_MAX) {
         sha256(token, hash);
         x->key = conf_access_key(x->world->conf, hash);
+        if (!x->key)
+            found = keyring_use(hash, x->world->conf, clock_wall_ms(), &x->arena, &x->key);
     }
     if (x->key)
         return !limit_expired(x);
+    if (found == KEYRING_NO_MEMORY) {
+        (void)no_memory(x);
+        return false;
+    }
+    if (found == KEYRING_ORPHAN) {
+        reply_refuse(x, REFUSAL_INVALID_ACCESS_KEY, no_retry,
+                     "The configuration of this access key is not in force, so it may use nothing. The gateway's operator can give it another one.");
+        return false;
+    }
     reply_refuse(x, REFUSAL_INVALID_ACCESS_KEY, no_retry,
                  token.n ? "This access key is not known here. Check it, or ask the gateway's operator for one."
                          : "No access key was sent. Send it as Authorization: Bearer KEY or x-api-key: KEY.");
@@ -246,13 +266,6 @@ static enum intake refuse_body(struct xchg *x, const struct json_check *c)
 {
     reply_refuse(x, REFUSAL_INVALID_REQUEST, no_retry, "The body is not valid JSON: %s at byte %llu.", c->why,
                  (unsigned long long)c->bad_at);
-    return INTAKE_ANSWERED;
-}
-
-static enum intake no_memory(struct xchg *x)
-{
-    reply_refuse(x, REFUSAL_OVERLOADED, (struct refusal_detail){.retry_after_s = 1, .should_retry = true},
-                 "The memory budget is spent. Retry in a moment.");
     return INTAKE_ANSWERED;
 }
 
