@@ -30,9 +30,11 @@ extern const struct conf_env cmd_env;
 /* Reads and validates a config file; on an error prints FILE:LINE:COLUMN: TEXT on stderr and returns NULL. */
 struct conf *cmd_load(const char *path);
 
-/* The same with the message as text in why, for a running gateway's log. */
+/* The same in two steps, for who goes on to need the text: a copy in memory of its own, to be given back wiped. False with why. */
 enum { CMD_WHY_MAX = 1024 }; /* a path and conf_error's text; longer paths are cut */
-struct conf *cmd_read(const char *path, char *why, size_t cap);
+bool cmd_read_text(const char *path, struct slice *out, char *why, size_t cap);
+void cmd_free_text(struct slice text);
+struct conf *cmd_load_text(const char *path, struct slice text);
 
 /* Provider keys that hold a secret; the snapshot also counts the empty credentials of providers that need none. */
 uint32_t cmd_count_keys(const struct conf *c);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "admin/registry.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -32,6 +33,9 @@ struct loaded {
 
 static struct {
     const char *path;
+    struct slice text;      /* of the file in force */
+    uint8_t first_key[32];
+    bool has_first_key;
     struct conf *conf;
     struct loaded trust, identity;
     struct timer timer;
@@ -95,7 +99,7 @@ static bool parse_trust(struct slice pem, struct loaded *out, char *why, size_t 
     return say(why, cap, "upstream.caFile holds no usable certificate", reason);
 }
 
-static bool load_trust(const struct conf *c, struct loaded *out, char *why, size_t cap)
+static bool load_trust(const struct conf *c, bool files, struct loaded *out, char *why, size_t cap)
 {
     struct arena text;
     struct slice pem;
@@ -103,6 +107,11 @@ static bool load_trust(const struct conf *c, struct loaded *out, char *why, size
 
     if (!needs_trust(c))
         return true;
+    if (!files && now.trust.it) {
+        *out = now.trust;
+        shared_get(out->it);
+        return true;
+    }
     arena_init(&text, &mem_heap_source, 1 << 16, CA_MAX);
     if (read_bundle(c, &text, &pem))
         ok = parse_trust(pem, out, why, cap);
@@ -197,9 +206,9 @@ static void tell_restart(const struct conf *c)
             log_say(LOG_WARN, "%s can't change while weir runs: the old value stays until a restart", fixed_name[i]);
 }
 
-static bool ready(struct conf *c, struct loaded *trust, struct loaded *identity, char *why, size_t cap)
+static bool ready(struct conf *c, bool files, struct loaded *trust, struct loaded *identity, char *why, size_t cap)
 {
-    return open_sim(c, why, cap) && load_trust(c, trust, why, cap) && load_identity(c, identity, why, cap);
+    return open_sim(c, why, cap) && load_trust(c, files, trust, why, cap) && load_identity(c, identity, why, cap);
 }
 
 static void keep(struct conf *c, const struct loaded *trust, const struct loaded *identity)
@@ -218,7 +227,7 @@ bool reload_start(struct conf *c, const struct gate_plan *plan, char *why, size_
     struct loaded trust = {0}, identity = {0};
     const char *reason = "";
 
-    if (!ready(c, &trust, &identity, why, cap))
+    if (!ready(c, true, &trust, &identity, why, cap))
         return false;
     tell_warnings(c);
     if (!gate_open(c, trust.it, identity.it, plan, &reason))
@@ -228,12 +237,12 @@ bool reload_start(struct conf *c, const struct gate_plan *plan, char *why, size_
     return true;
 }
 
-bool reload_apply(struct conf *c, char *why, size_t cap)
+bool reload_apply(struct conf *c, bool files, char *why, size_t cap)
 {
     struct loaded trust = {0}, identity = {0};
     struct dns_servers servers;
 
-    if (!ready(c, &trust, &identity, why, cap))
+    if (!ready(c, files, &trust, &identity, why, cap))
         goto refused;
     if ((identity.it != NULL) != (now.identity.it != NULL)) {
         say(why, cap, "tls can't be switched on or off while weir runs", "restart it for that");
@@ -263,21 +272,57 @@ const struct conf *reload_conf(void)
     return now.conf;
 }
 
+struct slice reload_text(void)
+{
+    return now.text;
+}
+
+void reload_first_key(const uint8_t sha256[32])
+{
+    memcpy(now.first_key, sha256, sizeof now.first_key);
+    now.has_first_key = true;
+}
+
+bool reload_add_first_key(struct conf *c)
+{
+    return !now.has_first_key || conf_add_access_key(c, SLICE("aigk_first"), SLICE("made at start"), now.first_key);
+}
+
+struct conf *reload_with_stored(struct conf *c)
+{
+    char why[CMD_WHY_MAX];
+    struct conf *whole = registry_build(now.text, true, why, sizeof why);
+
+    conf_put(c);
+    if (whole && reload_add_first_key(whole))
+        return whole;
+    text_print(TEXT_ERR, "weir: %s\n", whole ? "out of memory" : why);
+    return NULL;
+}
+
 /* ---- SIGHUP ---- */
 
 static void read_again(struct timer *t)
 {
     char why[CMD_WHY_MAX];
-    struct conf *c;
+    struct slice text = {NULL, 0};
+    struct conf *c = NULL;
 
     (void)t;
     now.read_ms = clock_ms();
-    c = cmd_read(now.path, why, sizeof why);
-    if (c && reload_apply(c, why, sizeof why))
-        log_say(LOG_INFO, "config reloaded: %u providers, %u provider keys, %u access keys", (unsigned)now.conf->nproviders,
-                (unsigned)cmd_count_keys(now.conf), (unsigned)now.conf->naccess_keys);
-    else
-        log_say(LOG_ERROR, "config not reloaded, the old one stays: %s", why);
+    if (cmd_read_text(now.path, &text, why, sizeof why))
+        c = registry_build(text, false, why, sizeof why);
+    if (!c || !reload_apply(c, true, why, sizeof why)) {
+        cmd_free_text(text);
+        log_say(LOG_ERROR, "config not reloaded, the old one stays: %s%s%s", text.p && !c ? now.path : "", text.p && !c ? ":" : "", why);
+        return;
+    }
+    cmd_free_text(now.text);
+    now.text = text;
+    if (!registry_show_file(text))
+        log_say(LOG_WARN, "out of memory: the admin API does not list all of the config file");
+    log_say(LOG_INFO, "config reloaded: %u providers, %u provider keys, %u access keys", (unsigned)now.conf->nproviders,
+            (unsigned)cmd_count_keys(now.conf), (unsigned)now.conf->naccess_keys);
 }
 
 void reload_init(void)
@@ -285,9 +330,10 @@ void reload_init(void)
     timer_init(&now.timer, read_again);
 }
 
-void reload_from(const char *path)
+void reload_from(const char *path, struct slice text)
 {
     now.path = path;
+    now.text = text;
 }
 
 void reload_soon(void)

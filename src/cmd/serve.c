@@ -7,7 +7,9 @@
 #include "base/sha256.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "base/token.h"
 #include "cmd/cmd.h"
+#include "cmd/plane.h"
 #include "cmd/reload.h"
 #include "cmd/state.h"
 
@@ -47,34 +49,59 @@ static bool env_read_file(void *user, struct slice path, struct arena *a, struct
 
 const struct conf_env cmd_env = {env_get, env_read_file, NULL};
 
-struct conf *cmd_read(const char *path, char *why, size_t cap)
+bool cmd_read_text(const char *path, struct slice *out, char *why, size_t cap)
 {
-    struct conf_error e = {0};
     struct arena a;
     struct slice text;
-    struct conf *c = NULL;
+    char *copy = NULL;
 
     arena_init(&a, &mem_heap_source, 1 << 16, CONFIG_MAX + (1 << 16));
     errno = 0;
-    if (env_read_file(NULL, slice_str(path), &a, &text))
-        c = conf_load(text, &cmd_env, &e);
-    else
-        text_format(e.text, sizeof e.text, "can't be read: %s", errno ? strerror(errno) : "larger than 4 MiB");
-    if (!c && e.line)
-        text_format(why, cap, "%s:%u:%u: %s", path, e.line, e.column, e.text);
-    else if (!c)
-        text_format(why, cap, "%s: %s", path, e.text);
+    if (!env_read_file(NULL, slice_str(path), &a, &text))
+        text_format(why, cap, "%s: can't be read: %s", path, errno ? strerror(errno) : "larger than 4 MiB");
+    else if (!(copy = mem_heap_take(text.n + 1)))
+        text_format(why, cap, "%s: out of memory", path);
+    if (copy) {
+        memcpy(copy, text.p, text.n);
+        explicit_bzero((char *)(uintptr_t)text.p, text.n);
+        *out = slice_make(copy, text.n);
+    }
     arena_reset(&a);
+    return copy != NULL;
+}
+
+void cmd_free_text(struct slice text)
+{
+    if (!text.p)
+        return;
+    explicit_bzero((char *)(uintptr_t)text.p, text.n);
+    mem_heap_give((char *)(uintptr_t)text.p);
+}
+
+struct conf *cmd_load_text(const char *path, struct slice text)
+{
+    struct conf_error e = {0};
+    struct conf *c = conf_load(text, &cmd_env, &e);
+
+    if (!c && e.line)
+        text_print(TEXT_ERR, "%s:%u:%u: %s\n", path, e.line, e.column, e.text);
+    else if (!c)
+        text_print(TEXT_ERR, "%s: %s\n", path, e.text);
     return c;
 }
 
 struct conf *cmd_load(const char *path)
 {
     char why[CMD_WHY_MAX];
-    struct conf *c = cmd_read(path, why, sizeof why);
+    struct slice text;
+    struct conf *c;
 
-    if (!c)
+    if (!cmd_read_text(path, &text, why, sizeof why)) {
         text_print(TEXT_ERR, "%s\n", why);
+        return NULL;
+    }
+    c = cmd_load_text(path, text);
+    cmd_free_text(text);
     return c;
 }
 
@@ -89,21 +116,7 @@ uint32_t cmd_count_keys(const struct conf *c)
 
 bool cmd_make_token(char out[TOKEN_LEN + 1])
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    size_t n = 5;
-
-    memcpy(out, "weir_", 5);
-    while (n < TOKEN_LEN) {
-        uint8_t byte[64];
-
-        if (!sys_random(byte, sizeof byte))
-            return false;
-        for (size_t i = 0; i < sizeof byte && n < TOKEN_LEN; i++)
-            if (byte[i] < 248) /* 4 x 62: no letter more likely than another */
-                out[n++] = letters[byte[i] % 62];
-    }
-    out[n] = '\0';
-    return true;
+    return token_make("weir_", TOKEN_LETTERS, out, TOKEN_LEN + 1);
 }
 
 /* Without a config: managed credentials from the environment, and an access key made now and printed once. */
@@ -119,7 +132,8 @@ static struct conf *first_start(void)
     if (!c || !cmd_make_token(token))
         return NULL;
     sha256(slice_make(token, TOKEN_LEN), hash);
-    if (!conf_add_access_key(c, SLICE("aigk_first"), SLICE("made at start"), hash)) {
+    reload_first_key(hash);
+    if (!reload_add_first_key(c)) {
         conf_put(c);
         return NULL;
     }
@@ -133,11 +147,21 @@ static struct conf *first_start(void)
 
 int cmd_serve(const struct options *o)
 {
-    struct conf *c = o->config ? cmd_load(o->config) : first_start();
+    char why[CMD_WHY_MAX];
+    struct slice text = {NULL, 0};
+    struct conf *c;
 
-    if (!c || !state_open(c, o->salvage) || !cmd_start(c))
+    if (o->config && !cmd_read_text(o->config, &text, why, sizeof why)) {
+        text_print(TEXT_ERR, "%s\n", why);
         return 1;
-    reload_from(o->config);
+    }
+    c = o->config ? cmd_load_text(o->config, text) : first_start();
+    if (!c)
+        return 1;
+    reload_from(o->config, text);
+    plane_init();
+    if (!state_open(c, o->salvage) || !(c = reload_with_stored(c)) || !cmd_start(c))
+        return 1;
     return cmd_run();
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 #include "base/text.h"
 #include "base/timer.h"
 #include "cmd/cmd.h"
+#include "cmd/plane.h"
 #include "cmd/reload.h"
 #include "cmd/state.h"
 #include "gate/gate.h"
@@ -44,7 +46,7 @@ static bool refuse(const char *what, const char *why)
 
 static void look_for_end(struct timer *t)
 {
-    if (gate_busy() == 0)
+    if (gate_busy() == 0 && admin_busy() == 0)
         loop_stop();
     else
         timer_arm(t, clock_ms() + 20);
@@ -72,6 +74,7 @@ static void drain(void)
     app.draining = true;
     log_say(LOG_INFO, "draining: no new connections, %u open", (unsigned)gate_busy());
     listen_close(&app.listener);
+    admin_drain();
     gate_drain();
     if (reload_conf()->drain_ms)
         timer_arm(&app.drain_over, clock_ms() + reload_conf()->drain_ms);
@@ -147,6 +150,9 @@ bool cmd_start(struct conf *c)
     char text[CMD_WHY_MAX];
     const char *why = "";
 
+    plan.conns += ADMIN_CONNS;
+    plan.watches += ADMIN_CONNS;
+    plan.timers += ADMIN_TIMERS;
     if (!init_layers(c, &plan) || !watch_signals() || !state_start())
         return false;
     errno = 0;
@@ -156,6 +162,8 @@ bool cmd_start(struct conf *c)
         return refuse("listen", "not an address");
     if (!listen_open(&app.listener, &at, gate_accept, &why))
         return refuse("listen", why);
+    if (!plane_open(c))
+        return false;
     tell_listening(c);
     return true;
 }

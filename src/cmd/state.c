@@ -3,11 +3,14 @@
 
 #include <string.h>
 
+#include "admin/crud.h"
+#include "admin/registry.h"
 #include "base/key32.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "conf/keyring.h"
 #include "state/limits.h"
 #include "state/store.h"
 #include "state/usage.h"
@@ -23,8 +26,7 @@ static struct {
 static bool take_over(void *unused, const struct store_change *c, int64_t time_ms)
 {
     (void)unused;
-    (void)time_ms;
-    if (!usage_load(c) && !limits_load(c) && c->kind != STORE_COUNTERS)
+    if (!usage_load(c) && !limits_load(c) && c->kind != STORE_COUNTERS && (registry_load(c, time_ms) || access_key_load(c)))
         state.resources++;
     return true;
 }
@@ -37,8 +39,8 @@ bool state_open(struct conf *c, bool salvage)
     if (n)
         memcpy(state.dir_text, c->state_dir.p, n);
     state.dir = slice_make(state.dir_text, n);
-    if (!usage_init() || !limits_init()) {
-        text_print(TEXT_ERR, "weir: no address space for usage records\n");
+    if (!usage_init() || !limits_init() || !keyring_init()) {
+        text_print(TEXT_ERR, "weir: no address space for usage records and access keys\n");
         return false;
     }
     if (store_open(&o, &state.note)) {
