@@ -12,10 +12,12 @@
 
 enum {
     ADMIN_CONNS = 64,          /* at once: browsers open six each, Prometheus one */
+    ADMIN_FDS = 2 * ADMIN_CONNS, /* each may have a peer that answers for us */
     ADMIN_TIMERS = ADMIN_CONNS + 1,
     ADMIN_IDLE_MS = 60000,     /* between two calls */
     ADMIN_READ_MS = 15000,     /* from a call's first byte to its last */
     ADMIN_WRITE_MS = 30000,    /* a client that takes nothing for so long */
+    ADMIN_TRY_MS = 600000,     /* for a whole answer that is handed on */
     ADMIN_LINGER_MS = 1000,    /* for a refused body that is still coming */
 };
 
@@ -25,6 +27,8 @@ struct admin_hooks {
     bool (*apply)(struct conf *c, char *why, size_t cap);       /* makes c the world of the next request and takes it, in any case */
     struct slice (*text)(void);                                 /* of the config file in force; {NULL, 0} without one */
     const struct conf_env *env;
+    const struct addr *(*data_plane)(void);                     /* where applications connect */
+    const char *version;
 };
 /* Before anything else here, so that stored resources can be built into the first config. */
 void admin_init(const struct admin_hooks *hooks);

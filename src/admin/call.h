@@ -52,6 +52,11 @@ __attribute__((format(printf, 4, 5))) void admin_error(struct admin_call *c, uns
 /* "not_found" for 404 and so on; also for what a call answers with 503: "read_only". */
 const char *admin_code(unsigned status);
 
+/* Hands the client over to the server at `to`: sends it the request (copied; it must ask for connection: close) and hands on what comes back, byte
+ * for byte, until either end closes. False: not possible now, nothing was answered. */
+struct addr;
+bool admin_relay(struct admin_call *c, const struct addr *to, struct slice request);
+
 /* Value of a query parameter, decoded; false when it is not there. */
 bool admin_query(const struct admin_call *c, const char *name, struct slice *out);
 /* False, already answered (422), when the query holds a parameter not in names (which ends with NULL), or one twice. */

@@ -600,6 +600,21 @@ static void refuse(struct admin_call *c, const struct conf_stored_error *e)
         admin_error(c, 409, NULL, "The config file still needs this (%s): %s.", e->path, e->e.text);
 }
 
+struct conf *registry_try(struct admin_call *c, struct resource *r)
+{
+    struct conf_stored_error e;
+    struct conf *conf;
+
+    must(!reg.call && reg.n == 0);
+    reg.change[0] = (struct change){CHANGE_PUT, r};
+    reg.n = 1;
+    conf = build_once(admin.text(), &e);
+    if (!conf)
+        refuse(c, &e);
+    reg.n = 0;
+    return conf;
+}
+
 void registry_change(struct admin_call *c, const struct change *change, uint32_t n, void (*done)(struct admin_call *c))
 {
     struct store_change stored[CHANGE_MAX];

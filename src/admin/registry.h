@@ -58,6 +58,9 @@ void registry_release(struct admin_call *c);
 bool registry_stored(const struct resource *r, struct arena *a, struct store_change *out);
 bool registry_read(const struct store_change *c, enum kind_id kind, struct arena *a, struct resource *out);
 
+/* The whole config as it would be with r besides (made, and freed by the caller). NULL: answered with 422. Only in one's turn. */
+struct conf *registry_try(struct admin_call *c, struct resource *r);
+
 /* Error of a store refusal: 503. */
 void registry_refuse_store(struct admin_call *c, const char *why);
 

@@ -2,6 +2,7 @@
 #include "admin/crud.h"
 #include "admin/gateway.h"
 #include "admin/server.h"
+#include "admin/trial.h"
 #include "admin/watch.h"
 
 #define RESOURCE(path)                                                                                        \
@@ -18,6 +19,14 @@ const struct admin_route admin_routes[] = {
     {HTTP_GET, "/gateway-config", gateway_get},
     {HTTP_PATCH, "/gateway-config", gateway_update},
     {HTTP_GET, "/healthz", watch_healthz},
+    {HTTP_GET, "/about", watch_about},
+    {HTTP_GET, "/requests", watch_requests},
+    {HTTP_GET, "/requests/{id}", watch_request},
+    {HTTP_GET, "/cooldowns", watch_cooldowns},
+    {HTTP_DELETE, "/cooldowns/{id}", watch_clear_cooldown},
+    {HTTP_POST, "/config/validate", try_config},
+    {HTTP_POST, "/preview", try_preview},
+    {HTTP_POST, "/try", try_request},
     {0},
 };
 

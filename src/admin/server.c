@@ -4,6 +4,7 @@
  * Invariants: a slot with a call under way (RUNNING) is never freed, only its connection can go; whoever frees a slot returns STOP. */
 #include "admin/server.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/block.h"
@@ -22,12 +23,13 @@
 
 #include "admin/page.h"
 
-enum admin_state { READING_HEAD, READING_BODY, RUNNING, WRITING, LINGERING };
+enum admin_state { READING_HEAD, READING_BODY, RUNNING, WRITING, LINGERING, RELAYING };
 enum admin_step { GO, STOP };
-enum { READ = 4096, HEAD_OUT = 2048, ARENA_BLOCK = 8192 };
+enum { READ = 4096, RELAY = 16384, HEAD_OUT = 2048, ARENA_BLOCK = 8192 };
 
 struct admin_conn {
     struct conn *io;           /* NULL while RUNNING: the client left */
+    struct conn *peer;         /* RELAYING: who answers in our place; `in` holds what is sent there, `out` what came */
     struct timer timer;
     struct list node;
     enum admin_state state;
@@ -68,6 +70,9 @@ static enum admin_step drop(struct admin_conn *a)
 {
     timer_disarm(&a->timer);
     conn_drop(&a->io);
+    conn_drop(&a->peer);
+    if (a->state == RELAYING)
+        server.running--;
     if (a->state == RUNNING)
         return STOP; /* the handler's answer frees it */
     if (a->in.p)
@@ -485,6 +490,93 @@ static enum admin_step linger(struct admin_conn *a)
     return s;
 }
 
+/* ---- Relaying ---- */
+
+static void on_peer(struct conn *c, unsigned events)
+{
+    (void)events;
+    run(c->owner);
+}
+
+bool admin_relay(struct admin_call *c, const struct addr *to, struct slice request)
+{
+    struct admin_conn *a = c->conn;
+    struct sockaddr_storage ss;
+    socklen_t n = addr_to_sockaddr(to, &ss);
+    int fd;
+
+    must(a->state == RUNNING && !a->answered && a->in_handler);
+    if (!a->io || !block_add(&a->out, request.p, request.n))
+        return false;
+    fd = sys_socket(to->family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM);
+    if (fd == -1 || (sys_connect(fd, (const struct sockaddr *)&ss, n) == -1 && errno != EINPROGRESS)) {
+        sys_close(fd);
+        block_drop(&a->out);
+        return false;
+    }
+    a->peer = conn_open(fd, NULL, on_peer, a);
+    if (!a->peer) {
+        block_drop(&a->out);
+        return false;
+    }
+    explicit_bzero(a->in.p, a->in.len); /* the call is over, and so are its slices */
+    block_drop(&a->in);
+    a->in = a->out;
+    a->out = (struct block){0};
+    let_go_call(a);
+    a->answered = true;
+    a->sent = 0;
+    a->state = RELAYING;
+    timer_arm(&a->timer, clock_ms() + ADMIN_TRY_MS);
+    return true;
+}
+
+/* All of b that is not sent yet. STOP: it has to wait, or is over. */
+static enum admin_step pass_on(struct admin_conn *a, struct conn *to, struct block *b)
+{
+    while (a->sent < b->len) {
+        struct slice piece = slice_make(b->p + a->sent, b->len - a->sent);
+        struct fault f;
+        size_t took;
+        enum io io = conn_write(to, &piece, 1, &took, &f);
+
+        if (io == IO_FAILED)
+            return drop(a);
+        if (io == IO_PARKED)
+            return conn_want(a->io, false, to == a->io) && conn_want(a->peer, false, to == a->peer) ? STOP : drop(a);
+        a->sent += took;
+    }
+    a->sent = 0;
+    b->len = 0;
+    return GO;
+}
+
+static enum admin_step relay(struct admin_conn *a)
+{
+    struct fault f;
+    size_t got;
+    enum io io;
+
+    if (a->events & SYS_GONE) /* the client left: so does its request */
+        return drop(a);
+    if (a->in.p) {
+        if (pass_on(a, a->peer, &a->in) == STOP)
+            return STOP;
+        block_drop(&a->in);
+    }
+    if (pass_on(a, a->io, &a->out) == STOP)
+        return STOP;
+    if (!block_room(&a->out, RELAY))
+        return drop(a);
+    io = conn_read(a->peer, a->out.p, RELAY, &got, &f);
+    if (io == IO_FAILED || (io == IO_DONE && got == 0))
+        return drop(a);
+    if (io == IO_PARKED)
+        return conn_want(a->io, false, false) && conn_want(a->peer, true, false) ? STOP : drop(a);
+    a->out.len = got;
+    return GO;
+}
+
 static void run(struct admin_conn *a)
 {
     enum admin_step s = GO;
@@ -508,6 +600,9 @@ static void run(struct admin_conn *a)
             break;
         case LINGERING:
             s = linger(a);
+            break;
+        case RELAYING:
+            s = relay(a);
             break;
         }
     }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "net/addr.h"
 
 struct options {
     const char *config; /* path after -c; NULL: none given */
@@ -46,6 +47,7 @@ bool cmd_make_token(char out[TOKEN_LEN + 1]);
 /* Starts everything in order and listens. False with a message already on stderr. After that cmd_run() serves until a signal ends it and
  * returns the exit code. */
 bool cmd_start(struct conf *c);
+const struct addr *cmd_address(void);
 uint16_t cmd_port(void);
 int cmd_run(void);
 

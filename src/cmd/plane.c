@@ -13,6 +13,8 @@
 #include "base/token.h"
 #include "cmd/cmd.h"
 #include "cmd/reload.h"
+#include "cmd/version.h"
+#include "gate/recent.h"
 
 static const char key_file[] = "admin.key";
 
@@ -28,7 +30,7 @@ static bool apply(struct conf *c, char *why, size_t cap)
 
 void plane_init(void)
 {
-    admin_init(&(struct admin_hooks){reload_conf, apply, reload_text, &cmd_env});
+    admin_init(&(struct admin_hooks){reload_conf, apply, reload_text, &cmd_env, cmd_address, WEIR_VERSION});
 }
 
 static void add(const char *id, struct slice token)
@@ -100,6 +102,8 @@ bool plane_open(const struct conf *c)
         text_print(TEXT_ERR, "weir: admin.listen: %s%s%s\n", why[0] ? why : "not an address", errno ? ": " : "", errno ? strerror(errno) : "");
         return false;
     }
+    if (!recent_open())
+        log_say(LOG_WARN, "no address space: the admin API does not show recent requests");
     if (!registry_show_file(reload_text()))
         log_say(LOG_WARN, "out of memory: the admin API does not list all of the config file");
     text = addr_text(admin_address(), where);

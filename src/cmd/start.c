@@ -150,8 +150,8 @@ bool cmd_start(struct conf *c)
     char text[CMD_WHY_MAX];
     const char *why = "";
 
-    plan.conns += ADMIN_CONNS;
-    plan.watches += ADMIN_CONNS;
+    plan.conns += ADMIN_FDS;
+    plan.watches += ADMIN_FDS;
     plan.timers += ADMIN_TIMERS;
     if (!init_layers(c, &plan) || !watch_signals() || !state_start())
         return false;
@@ -166,6 +166,11 @@ bool cmd_start(struct conf *c)
         return false;
     tell_listening(c);
     return true;
+}
+
+const struct addr *cmd_address(void)
+{
+    return &app.listener.local;
 }
 
 uint16_t cmd_port(void)

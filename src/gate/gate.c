@@ -139,6 +139,11 @@ uint32_t gate_busy(void)
     return gate.open;
 }
 
+struct world *gate_world(void)
+{
+    return gate.world;
+}
+
 bool gate_cooling(const struct credential *key, struct slice model, int64_t *until_ms)
 {
     return health_ask(gate.world->health, key, model, clock_ms(), until_ms) != HEALTH_WELL;

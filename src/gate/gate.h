@@ -11,6 +11,8 @@
 #include "net/addr.h"
 #include "net/listen.h"
 
+struct world;
+
 /* How many of each thing the limits of a config come to; main sizes the layers below with them. */
 struct gate_plan {
     uint32_t clients, upstreams, conns, dials, watches, timers;
@@ -37,6 +39,8 @@ void gate_cut(void);
 void gate_abandon(void);
 uint32_t gate_busy(void);
 
+/* The world of the next request, for whoever looks at it; borrowed until the next gate_apply. */
+struct world *gate_world(void);
 /* Whether that key is resting for that model now, and until when (clock_ms). */
 bool gate_cooling(const struct credential *key, struct slice model, int64_t *until_ms);
 

@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "base/must.h"
+#include "base/text.h"
 #include "gate/policy.h"
 
 enum {
@@ -18,11 +19,13 @@ enum {
     PROBE_LOST_MS = 150000,
     /* How long after its end a guess is remembered: a rate limit later than that is a new story and starts at 1 s. */
     GUESS_MEMORY_MS = 2 * HEALTH_GUESS_MAX_MS,
+    MODEL_KEPT = 127, /* of a model's id; pairs of longer ones are not shown */
 };
 
 struct cool {
     int64_t stated_ms, guessed_ms; /* ends; 0: none */
     uint8_t doublings;
+    uint8_t why;                   /* enum outcome */
 };
 
 struct pair {
@@ -30,6 +33,13 @@ struct pair {
     struct cool cool;
     bool used;
 };
+
+/* What a pair's model is called, for whoever looks. Beside the tables, as it is touched only when something rests; worlds that live at the same time share
+ * it, and the hash tells when a name has become another pair's. */
+static struct {
+    uint8_t n;
+    char text[MODEL_KEPT];
+} pair_model[HEALTH_PAIRS];
 
 struct origin {
     int64_t open_until_ms, probe_since_ms;
@@ -284,10 +294,16 @@ static void guess_pair(struct health *h, struct cool *c, int64_t now_ms)
     c->guessed_ms = later(c->guessed_ms, now_ms + jittered(h, ms));
 }
 
-static void cool_pair(struct health *h, const struct credential *key, struct slice model, int64_t retry_after_ms,
+static void cool_pair(struct health *h, const struct credential *key, struct slice model, enum outcome why, int64_t retry_after_ms,
                       int64_t now_ms)
 {
-    struct cool *c = &pair_make(h, pair_hash(h, key, model))->cool;
+    struct pair *p = pair_make(h, pair_hash(h, key, model));
+    struct cool *c = &p->cool;
+
+    pair_model[p - h->pair].n = (uint8_t)(model.n < MODEL_KEPT ? model.n : MODEL_KEPT);
+    if (model.n)
+        memcpy(pair_model[p - h->pair].text, model.p, pair_model[p - h->pair].n);
+    c->why = (uint8_t)why;
 
     if (retry_after_ms >= 0)
         c->stated_ms = later(c->stated_ms, stated_end(retry_after_ms, now_ms));
@@ -296,10 +312,11 @@ static void cool_pair(struct health *h, const struct credential *key, struct sli
     h->pairs_well_from_ms = later(h->pairs_well_from_ms, cool_end(c));
 }
 
-static void cool_key(struct health *h, const struct credential *key, int64_t retry_after_ms, int64_t now_ms)
+static void cool_key(struct health *h, const struct credential *key, enum outcome why, int64_t retry_after_ms, int64_t now_ms)
 {
     struct cool *c = &h->key[key->index];
 
+    c->why = (uint8_t)why;
     c->stated_ms = later(c->stated_ms, stated_end(retry_after_ms, now_ms));
     c->guessed_ms = later(c->guessed_ms, now_ms + HEALTH_DEAD_KEY_MS);
     h->well_from_ms = later(h->well_from_ms, cool_end(c));
@@ -341,10 +358,10 @@ void health_tell(struct health *h, const struct credential *key, struct slice mo
     case COOLS_NOTHING:
         break;
     case COOLS_PAIR:
-        cool_pair(h, key, model, retry_after_ms, now_ms);
+        cool_pair(h, key, model, o, retry_after_ms, now_ms);
         break;
     case COOLS_KEY:
-        cool_key(h, key, retry_after_ms, now_ms);
+        cool_key(h, key, o, retry_after_ms, now_ms);
         break;
     }
     if (!policy->clears)
@@ -371,4 +388,95 @@ void health_start(struct health *h, const struct credential *key, int64_t now_ms
 void health_cancel(struct health *h, const struct credential *key)
 {
     h->origin[key->provider->origin].probing = false;
+}
+
+/* ---- Looking at it. ---- */
+
+static bool cools_now(const struct cool *c, int64_t now_ms)
+{
+    return cool_end(c) > now_ms;
+}
+
+static struct slice model_of(const struct health *h, const struct pair *p)
+{
+    return slice_make(pair_model[p - h->pair].text, pair_model[p - h->pair].n);
+}
+
+/* The key whose pair it is. Few pairs cool at a time. */
+static const struct credential *pair_key(const struct health *h, const struct conf *c, const struct pair *p)
+{
+    for (uint32_t i = 0; i < c->ncredentials; i++)
+        if (pair_hash(h, &c->credential[i], model_of(h, p)) == p->hash)
+            return &c->credential[i];
+    return NULL;
+}
+
+static void describe(struct health_item *out, const struct cool *c, int64_t now_ms)
+{
+    out->state = c->stated_ms > now_ms ? HEALTH_STATED : HEALTH_GUESSED;
+    out->until_ms = cool_end(c);
+    out->why = (enum outcome)c->why;
+    text_format(out->id, sizeof out->id, out->model.n ? "pair:%s:%.*s" : "key:%s", out->key->id.p, (int)out->model.n, out->model.p);
+}
+
+bool health_item(const struct health *h, const struct conf *c, uint32_t i, int64_t now_ms, struct health_item *out)
+{
+    *out = (struct health_item){.key = NULL};
+    for (uint32_t k = 0; k < h->nkeys; k++)
+        if (cools_now(&h->key[k], now_ms) && i-- == 0) {
+            out->key = &c->credential[k];
+            out->provider = out->key->provider;
+            describe(out, &h->key[k], now_ms);
+            return true;
+        }
+    for (uint32_t k = 0; k < HEALTH_PAIRS; k++) {
+        const struct pair *p = &h->pair[k];
+
+        if (!p->used || !cools_now(&p->cool, now_ms) || !(out->key = pair_key(h, c, p)) || i-- != 0)
+            continue;
+        out->provider = out->key->provider;
+        out->model = model_of(h, p);
+        describe(out, &p->cool, now_ms);
+        return true;
+    }
+    out->key = NULL;
+    for (uint32_t k = 0; k < c->nproviders; k++) {
+        const struct provider *p = &c->provider[k];
+        const struct origin *o = &h->origin[p->origin];
+        bool first = true;
+
+        for (uint32_t j = 0; j < k; j++) /* providers may share one */
+            first &= c->provider[j].origin != p->origin;
+        if (!o->open || !first || i-- != 0)
+            continue;
+        out->provider = p;
+        out->state = HEALTH_PROBING;
+        out->why = OUTCOME_OK;
+        out->until_ms = later(o->open_until_ms, now_ms);
+        text_format(out->id, sizeof out->id, "origin:%s", p->authority.p);
+        return true;
+    }
+    return false;
+}
+
+bool health_clear(struct health *h, const struct conf *c, struct slice id, int64_t now_ms)
+{
+    struct health_item item;
+
+    for (uint32_t i = 0; health_item(h, c, i, now_ms, &item); i++) {
+        struct pair *p;
+
+        if (!slice_eq(slice_str(item.id), id))
+            continue;
+        if (!item.key) {
+            origin_alive(h, &h->origin[item.provider->origin]);
+        } else if (!item.model.n) {
+            h->key[item.key->index] = (struct cool){0};
+        } else {
+            p = pair_find(h, pair_hash(h, item.key, item.model));
+            *p = (struct pair){0};
+        }
+        return true;
+    }
+    return false;
 }

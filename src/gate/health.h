@@ -51,6 +51,23 @@ void health_start(struct health *h, const struct credential *key, int64_t now_ms
 /* The attempt ended without proving anything (cancelled): gives the probe back. */
 void health_cancel(struct health *h, const struct credential *key);
 
+/* ---- For whoever looks at it (the admin plane) ---- */
+
+enum { HEALTH_ID_MAX = 600 };
+struct health_item {
+    const struct credential *key;  /* NULL: an origin */
+    const struct provider *provider;
+    struct slice model;            /* empty: the key for all models, or an origin; lent until the next call of anything here */
+    enum health_state state;
+    enum outcome why;              /* of what made it rest; OUTCOME_OK for an origin: failures in a row */
+    int64_t until_ms;
+    char id[HEALTH_ID_MAX];        /* "key:ID", "pair:ID:MODEL", "origin:HOST:PORT" */
+};
+/* The i-th thing that rests now, in no order; false behind the last one. */
+bool health_item(const struct health *h, const struct conf *c, uint32_t i, int64_t now_ms, struct health_item *out);
+/* As a success would: what the id names is well from now on. False: nothing of that id rests. */
+bool health_clear(struct health *h, const struct conf *c, struct slice id, int64_t now_ms);
+
 /* Round-robin counters live here as well, as they outlive requests: the next start for that step. */
 uint32_t health_round_robin(struct health *h, uint32_t step_index);
 uint64_t health_random(struct health *h);

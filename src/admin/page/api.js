@@ -39,7 +39,7 @@ async function send(method, path, { body, etag, signal } = {}) {
     throw new ApiError(0, { msg: "The gateway does not answer." });
   }
   if (away) { away = false; on.back(); }
-  if (res.status === 401) on.refused();
+  if (res.status === 401 && path !== "/try") on.refused(); // there it is the application's key that was refused
   return res;
 }
 
