@@ -107,7 +107,7 @@ ASAN_FLAGS := $(HOST_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=a
 FUZZ_FLAGS := $(HOST_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all
 # Without sanitizers ten times the inputs: for counting, and for what only shows after many.
 FUZZFAST_FLAGS := -O2 -g -DWEIR_DEBUG -fsanitize=fuzzer-no-link
-COV_FLAGS := -O0 -g --coverage -fprofile-update=atomic
+COV_FLAGS := -O0 -g -DWEIR_UNCONFINED --coverage -fprofile-update=atomic
 
 # $(1) build name, $(2) compiler, $(3) its flags, $(4) which BearSSL
 define build_rules

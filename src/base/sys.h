@@ -72,6 +72,14 @@ void sys_release(void *p, size_t size);                    /* gives the pages ba
 void sys_unreserve(void *p, size_t size);
 size_t sys_resident(void);                                 /* RSS in bytes, 0 when unknown */
 void sys_conceal(void *p, size_t size);                    /* its pages: in no swap, no core, no child, as far as the kernel goes along */
+/* One operation of a filter over system calls, as the kernel wants it (struct sock_filter). */
+struct sys_filter_op {
+    uint16_t code;
+    uint8_t if_true, if_false;
+    uint32_t k;
+};
+int sys_filter(const struct sys_filter_op *op, size_t n);  /* for good; needs sys_drop_rights() before */
+void sys_drop_rights(void);                                /* no capability any more, and no program run from here gains one */
 void sys_no_dumps(void);                                   /* this process leaves no core and nobody traces it */
 
 /* ---- Durable files: plain names within a directory that stays open. Never through a symbolic link. ---- */

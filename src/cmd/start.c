@@ -7,6 +7,7 @@
 
 #include "admin/admin.h"
 #include "base/clock.h"
+#include "base/confine.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
@@ -180,6 +181,10 @@ uint16_t cmd_port(void)
 
 int cmd_run(void)
 {
+    const char *why;
+
+    if (!confine(CONFINE_GATE, &why))
+        log_say(LOG_WARN, "sandbox: %s", why);
     loop_run();
     gate_abandon();
     idle_close_all();

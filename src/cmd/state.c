@@ -5,6 +5,7 @@
 
 #include "admin/crud.h"
 #include "admin/registry.h"
+#include "base/confine.h"
 #include "base/key32.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -36,6 +37,7 @@ bool state_open(struct conf *c, bool salvage)
     const struct store_options o = {.dir = c->state_dir, .master = c->state_key, .salvage = salvage, .load = take_over};
     size_t n = c->state_dir.n < sizeof state.dir_text ? c->state_dir.n : sizeof state.dir_text;
 
+    confine_set_mode(c->sandbox); /* also the helper's that is forked in a moment */
     if (n)
         memcpy(state.dir_text, c->state_dir.p, n);
     state.dir = slice_make(state.dir_text, n);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/confine.h"
 #include "base/key_limits.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -154,6 +155,7 @@ struct conf {
     bool sim;
     enum log_level log_level;
     bool log_requests;
+    enum confine_mode sandbox;
 
     struct provider *provider;
     uint32_t nproviders, norigins;

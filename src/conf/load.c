@@ -365,23 +365,42 @@ static void load_upstream(struct build *b)
     }
 }
 
-static void load_log_level(struct build *b)
+/* One of a few words: its number, else *out stays. */
+static void load_word(struct build *b, const char *what, const char *const *names, const char *list, int *out)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error", NULL};
     char hint[128];
     struct slice s;
     size_t at;
 
-    if (!read_setting(&b->r, "log.level", false, &s, &at))
+    if (!read_setting(&b->r, what, false, &s, &at))
         return;
     for (int i = 0; names[i]; i++) {
         if (slice_eq(s, slice_str(names[i]))) {
-            b->c->log_level = (enum log_level)i;
+            *out = i;
             return;
         }
     }
     read_suggest(s, names, hint, sizeof(hint));
-    read_fail(&b->r, (ptrdiff_t)at, "log.level must be debug, info, warn or error%s", hint);
+    read_fail(&b->r, (ptrdiff_t)at, "%s must be %s%s", what, list, hint);
+}
+
+static void load_log_level(struct build *b)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error", NULL};
+    int level = (int)b->c->log_level;
+
+    load_word(b, "log.level", names, "debug, info, warn or error", &level);
+    b->c->log_level = (enum log_level)level;
+}
+
+static void load_sandbox(struct build *b)
+{
+    static const char *const names[] = {"on", "kill", "off", NULL}; /* as enum confine_mode */
+    int mode = CONFINE_ON;
+
+    if (build_section(b, SECTION_SANDBOX))
+        load_word(b, "sandbox", names, "on, kill or off", &mode);
+    b->c->sandbox = (enum confine_mode)mode;
 }
 
 static void load_log(struct build *b)
@@ -426,6 +445,7 @@ static void load_settings(struct build *b)
     load_upstream(b);
     if (build_section(b, SECTION_SIM))
         read_bool(&b->r, "sim", &b->c->sim);
+    load_sandbox(b);
     load_log(b);
 }
 
@@ -464,6 +484,7 @@ static void find_sections(struct build *b)
         [SECTION_LIMITS] = "limits",
         [SECTION_UPSTREAM] = "upstream",
         [SECTION_SIM] = "sim",
+        [SECTION_SANDBOX] = "sandbox",
         [SECTION_LOG] = "log",
         [SECTION_PROVIDERS] = "providers",
         [SECTION_MANAGED] = "managed",

@@ -175,6 +175,7 @@ static void same_defaults(const struct conf *c)
     CHECK(!c->sim);
     CHECK_INT(c->log_level, LOG_INFO);
     CHECK(c->log_requests);
+    CHECK_INT(c->sandbox, CONFINE_ON);
 }
 
 static void defaults(void)
@@ -240,6 +241,7 @@ static const char full_text[] =
     "  \"upstream\": { \"caFile\": \"file:/etc/ca.pem\", \"dns\": [\"127.0.0.1:5353\", \"1.1.1.1\", \"::1\"],\n"
     "    \"allowPrivate\": true },\n"
     "  \"sim\": true,\n"
+    "  \"sandbox\": \"off\",\n"
     "  \"managed\": { \"openai\": [\"env:KEY\", \"env:NOT_SET\", \"env:KEY_NL\"], \"anthropic\": [\"env:EMPTY\"] },\n"
     "  \"providers\": [\n"
     "    { \"providerId\": \"openai\", \"baseUrl\": \"http://127.0.0.1:9001/v1\" },\n"
@@ -301,6 +303,7 @@ static void full_settings(const struct conf *c)
     CHECK_INT(c->dns[1].port, 53);
     CHECK_STR(c->dns[2].host, "::1");
     CHECK(c->sim);
+    CHECK_INT(c->sandbox, CONFINE_OFF);
     CHECK_INT(c->log_level, LOG_WARN);
     CHECK(!c->log_requests);
     CHECK_INT(c->nwarnings, 2);
@@ -523,6 +526,7 @@ static const struct bad_row {
     {"a name twice, once with an escape", "{\"sim\":true,\"\\u0073im\":false}", 1, 13, "given twice"},
     {"wrong type", "{\"listen\":\n 8080}", 2, 2, "must be a string, not a number"},
     {"a list for an object", "{\"gateway\":[]}", 1, 12, "must be an object, not a list"},
+    {"no such sandbox", "{\"sandbox\":\"kil\"}", 1, 12, "sandbox must be on, kill or off (did you mean"},
     {"a string for a switch", "{\"sim\":\"true\"}", 1, 8, "must be true or false, not a string"},
     {"a number for a duration", "{\"gateway\":{\"totalTimeout\":30}}", 1, 28, "must be a duration such as"},
     {"a bad duration", "{\"gateway\":{\"totalTimeout\":\"30\"}}", 1, 28, "must be a duration such as"},
