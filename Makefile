@@ -258,6 +258,18 @@ faults: weir
 	@[ -z "$(OTHERS)" ] || test/setup.sh others
 	@WEIR_BIN=$(CURDIR)/weir test/run-e2e.sh --faults $(if $(WRITE),--write) $(G)
 
+# A million requests of a thousand clients with faults; N=100000 for fewer.
+build/soak/soak: test/soak/soak.c test/bench/rig/rig.c test/bench/rig/rig.h
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(HOST_CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow -Wconversion -o $@ test/soak/soak.c test/bench/rig/rig.c
+N ?= 1000000
+soak: weir build/soak/soak
+	@test/soak/run.py $(N) $(SEED)
+
+# Every fallible call of every flow refused, once and from then on.
+torture: $(FLOW:test/%.c=build/host/test/%)
+	@test/run-torture.sh $^
+
 test:
 	@test/run-all.sh "$(MAKE)" setup all check check-asan e2e
 
@@ -313,6 +325,8 @@ help:
 	@echo 'make valgrind     unit tests under valgrind'
 	@echo 'make e2e          the real binary with real clients and servers          (K=replay: only these)'
 	@echo 'make faults       every fault against weir and the other gateways, one line a case (OTHERS=1: install those; G=nginx; WRITE=1)'
+	@echo 'make soak         a thousand clients, a million requests, every fault, nothing lost, doubled or mixed   (N=100000: fewer)'
+	@echo 'make torture      every flow again with each system call and each block of memory refused'
 	@echo 'make static       verify that ./weir needs no interpreter'
 	@echo 'make check-warnings  gcc and clang with every warning an error'
 	@echo 'make lint         clang-tidy, cppcheck, gcc -fanalyzer, banned calls'
@@ -324,4 +338,4 @@ help:
 	@echo 'make clean        remove build/ and weir;  distclean: and the fetched sources'
 
 .PHONY: all setup demo fuzz fuzz-run check check-steps check-asan check-asan-steps valgrind valgrind-steps run-headers run-layers e2e \
-  faults test static check-warnings cov cov-steps run-cov-e2e bench bench-micro lint format clean distclean help
+  faults soak torture test static check-warnings cov cov-steps run-cov-e2e bench bench-micro lint format clean distclean help

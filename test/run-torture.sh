@@ -1,6 +1,6 @@
 #!/bin/sh
 # run-torture.sh PROGRAM...: each flow program with every point of torture: every fallible call of the system and every block of memory
-# refused once, and from then on. Says how many points each has. At the lowest priority but one: it takes half an hour or more.
+# refused once, and from then on. Says how many points each has. It takes a few minutes.
 passed=0 failed=0 points=0
 mkdir -p build/log/torture
 for p; do
