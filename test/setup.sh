@@ -81,6 +81,12 @@ if [ "$(cat "$tools/venv/stamp" 2>/dev/null)" != "$want" ]; then
 	quietly "$tools/venv/bin/python" -m pip install -q --disable-pip-version-check -r test/e2e/requirements.txt
 	echo "$want" >"$tools/venv/stamp"
 fi
+# What reads the admin API's answers; a list of its own, so that a change of it adds to what is there instead of installing all anew.
+want=$(stamp test/e2e/requirements-admin.txt)
+if [ "$(cat "$tools/venv/stamp-admin" 2>/dev/null)" != "$want" ]; then
+	quietly "$tools/venv/bin/python" -m pip install -q --disable-pip-version-check -r test/e2e/requirements-admin.txt
+	echo "$want" >"$tools/venv/stamp-admin"
+fi
 want=$(stamp test/e2e/node/package.json test/e2e/node/package-lock.json)
 if [ "$(cat "$tools/node/stamp" 2>/dev/null)" != "$want" ]; then
 	rm -rf "$tools/node"

@@ -1,8 +1,10 @@
 /* Every call there is, as data. */
 #include "admin/crud.h"
 #include "admin/gateway.h"
+#include "admin/metrics.h"
 #include "admin/server.h"
 #include "admin/trial.h"
+#include "admin/usage.h"
 #include "admin/watch.h"
 
 #define RESOURCE(path)                                                                                        \
@@ -18,6 +20,9 @@ const struct admin_route admin_routes[] = {
     RESOURCE("/api-keys"),
     {HTTP_GET, "/gateway-config", gateway_get},
     {HTTP_PATCH, "/gateway-config", gateway_update},
+    {HTTP_GET, "/usage", usage_list},
+    {HTTP_GET, "/usage/overview", usage_overview},
+    {HTTP_GET, "/metrics", metrics_get},
     {HTTP_GET, "/healthz", watch_healthz},
     {HTTP_GET, "/about", watch_about},
     {HTTP_GET, "/requests", watch_requests},

@@ -278,8 +278,11 @@ static struct usage_sum *sum_of(int32_t day, unsigned by, struct slice name, boo
 
 static void sum_add(const struct usage_event *e, enum usage_id by, struct slice name)
 {
-    struct usage_sum *s = sum_of(day_of(e->wall_ms), by, name, by != USAGE_MODEL || e->outcome == OUTCOME_OK || e->output || !name.n);
+    struct usage_sum *s;
 
+    if (!(e->flags & USAGE_FINAL) && !e->cost && !e->input && !e->output)
+        return; /* an attempt that failed adds nothing */
+    s = sum_of(day_of(e->wall_ms), by, name, by != USAGE_MODEL || e->outcome == OUTCOME_OK || e->output || !name.n);
     if (!s || e->seq <= s->seq)
         return; /* it was in the sum that the store kept */
     s->seq = e->seq;

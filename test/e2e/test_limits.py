@@ -1,4 +1,6 @@
 """An access key's own limits as the official clients see them, over reloads and restarts."""
+import json
+import re
 import signal
 import time
 
@@ -7,7 +9,7 @@ import pytest
 import dialects
 import fake
 from dialects import USAGE
-from weir import TOKEN, Weir, config, provider
+from weir import ADMIN_KEY, TOKEN, Weir, config, provider
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
@@ -121,3 +123,38 @@ def test_expired(up):
         weir.proc.send_signal(signal.SIGHUP)
         assert weir.wait_line(lambda l: l["msg"].startswith("config reloaded"))
         assert chat.chat.completions.create(model="up:text", messages=SAY)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_keys_made_over_the_api(up, tmp_path, restart):
+    """Limits given, changed and taken away over the admin API hold from the next request on; a key that is deleted takes its counts along."""
+    c = conf(up, admin={"listen": "127.0.0.1:0", "apiKeys": [ADMIN_KEY]}, stateDir=str(tmp_path / "state"))
+    weir = Weir(c)
+
+    def ask(token):
+        return weir.call("/v1/chat/completions", {"model": "up:text", "messages": SAY}, token=token)
+
+    r = weir.admin("/access-keys", {"name": "limited", "limits": {"requestsPerMinute": 2, "usdTotal": round(2.5 * COST, 6)}})
+    assert r.status == 201, r.body
+    key = json.loads(r.body)
+    assert key["limits"] == {"requestsPerMinute": 2, "usdTotal": round(2.5 * COST, 6)}
+    assert [ask(key["token"]).status for _ in range(3)] == [200, 200, 429]
+    if restart:
+        weir.stop()
+        weir = Weir(c)
+        assert ask(key["token"]).status == 429
+    with weir:
+        path = "/access-keys/" + key["id"]
+        assert weir.admin(path, {"limits": {"usdTotal": round(2.5 * COST, 6)}}, method="PATCH").status == 200
+        assert [ask(key["token"]).status for _ in range(2)] == [200, 403]
+        assert weir.admin(path, {"limits": None}, method="PATCH").status == 200
+        assert ask(key["token"]).status == 200
+        assert weir.admin(path, {"expiresAt": "2020-01-01T00:00:00Z"}, method="PATCH").status == 200
+        r = ask(key["token"])
+        assert r.status == 401 and b"expired at 2020" in r.body
+        r = weir.admin(path, {"limits": {"requestsPerMinute": 0}}, method="PATCH")
+        assert r.status == 422 and json.loads(r.body)["details"]["field"].startswith("limits")
+        counted = lambda: float(re.search(r"^weir_limited_keys (\d+)$", weir.admin("/metrics").body.decode(), re.M).group(1))
+        before = counted()
+        assert weir.admin(path, method="DELETE").status in (200, 204)
+        assert counted() == before - 1

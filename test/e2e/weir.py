@@ -14,6 +14,7 @@ import wire
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("WEIR_BIN", str(ROOT / "weir"))
 TOKEN = "weir-test-access-key-0123456789abcdefghij"
+ADMIN_KEY = "weir-test-admin-key-0123456789abcdefghijk"
 ALL_SURFACES = [{"format": "openai", "surface": s} for s in
                 ("chat-completions", "responses", "completions", "embeddings", "moderations", "images", "speech")]
 
@@ -121,6 +122,19 @@ class Weir:
             body = json.dumps(body).encode()
         kw.setdefault("token", TOKEN)
         return wire.call(self.port, path, body, **kw)
+
+    @property
+    def admin_port(self):
+        line = self.wait_line(lambda l: l["msg"].startswith("admin API and dashboard on http://"))
+        return int(line["msg"].rstrip("/").rpartition(":")[2])
+
+    def admin(self, path, body=None, **kw):
+        """A call of the admin API; config(admin=...) must turn it on and know ADMIN_KEY."""
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        kw.setdefault("token", ADMIN_KEY)
+        kw["headers"] = [("Host", "127.0.0.1:%d" % self.admin_port), *kw.get("headers", ())]
+        return wire.call(self.admin_port, path, body, **kw)
 
     def rss_kb(self):
         for line in pathlib.Path("/proc/%d/status" % self.proc.pid).read_text().splitlines():

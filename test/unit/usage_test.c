@@ -233,6 +233,7 @@ static void test_long_ids(void)
     if (!CHECK(timers_init(4) && usage_init() && limits_init()))
         return;
     e = usage_new();
+    e->flags = USAGE_FINAL;
     usage_set_ids(e, (const struct slice[USAGE_IDS]){s, s, s, s});
     for (int i = 0; i < USAGE_IDS; i++)
         n += usage_get_id(e, (enum usage_id)i).n;

@@ -47,7 +47,7 @@ export async function view(v) {
   const days = Math.min(90, Math.max(1, Number(q.get("days")) || 30)), by = q.get("by") || "provider", what = MEASURES[q.get("what")] ? q.get("what") : "cost";
   const set = (k, x) => { const p = new URLSearchParams(q); p.set(k, x); v.go("#/usage?" + p); };
   const end = Math.floor(Date.now() / DAY) * DAY + DAY, begin = end - days * DAY;
-  const p = new URLSearchParams({ startTime: new Date(begin).toISOString(), endTime: new Date(end).toISOString() });
+  const p = new URLSearchParams({ startTime: new Date(begin).toISOString(), endTime: new Date(end).toISOString(), tokens: "true" });
   if (by !== "provider") p.set("groupBy", by);
   const [data, keys] = await Promise.all([api.get("/usage/overview?" + p, v.signal), by === "accessKey" ? api.list("/access-keys", 1000, v.signal).catch(() => []) : []]);
   const name = g => keys.find(k => k.id === g)?.name || g || "none";
