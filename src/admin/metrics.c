@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+#include "admin/server.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -263,6 +264,8 @@ bool metrics_write(struct block *out)
     struct out o = {out, false};
 
     usage_fold();
+    family(&o, "build_info", "gauge", "Always 1.");
+    put(&o, "weir_build_info{version=\"%s\"} 1\n", admin.version);
     requests(&o);
     sums(&o);
     histogram(&o, "time_to_first_token_seconds", "From a request's first byte to the first byte of its answer, which of a stream carries content.",

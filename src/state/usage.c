@@ -36,6 +36,7 @@ static struct {
     struct usage_series *last_series;
     struct usage_totals total;
     char *batch;
+    usage_send_fn *send;                  /* NULL: to the store */
     struct timer timer, sums_timer;
     uint64_t seed;
 } u;
@@ -77,6 +78,7 @@ bool usage_init(void)
     u.last_series = NULL;
     u.summed = 0;
     u.sums_dirty = false;
+    u.send = NULL;
     memcpy(u.series[0].name, "otherother", 10);
     u.series[0].provider_len = u.series[0].model_len = 5;
     clock_update();
@@ -408,7 +410,7 @@ static size_t stored_size(const struct usage_event *e)
 
 static void store_events(void)
 {
-    while (u.stored < u.next && store_is_durable()) {
+    while (u.stored < u.next && (u.send || store_is_durable())) {
         struct store_change c = {.kind = STORE_USAGE, .op = STORE_PUT, .id = SLICE("u")};
         size_t n = 1;
         uint64_t events = 0;
@@ -424,7 +426,7 @@ static void store_events(void)
             n += size;
         }
         c.value = slice_make(u.batch, n);
-        if (!store_append(&c, 1))
+        if (!(u.send ? u.send(c.value) : store_append(&c, 1)))
             u.total.not_stored += events;
     }
     u.stored = u.next;
@@ -502,7 +504,8 @@ static void load_event(const struct usage_event *e, size_t size)
     limits_replay(e);
 }
 
-static void load_events(struct slice s)
+/* Each event of a batch. */
+static void walk(struct slice s, void (*each)(const struct usage_event *e, size_t size))
 {
     const size_t fixed = offsetof(struct usage_event, text);
 
@@ -519,9 +522,29 @@ static void load_events(struct slice s)
             return;
         memcpy(&e, s.p, size);
         e.stop_reason[sizeof e.stop_reason - 1] = '\0';
-        load_event(&e, size);
+        each(&e, size);
         s = slice_from(s, size);
     }
+}
+
+static void adopt(const struct usage_event *from, size_t size)
+{
+    struct usage_event *e = usage_new();
+    uint64_t seq = e->seq;
+
+    memcpy(e, from, size);
+    e->seq = seq;
+    limits_settle(usage_get_id(e, USAGE_ACCESS_KEY), &(struct limits_ticket){0}, 0, e->cost, seq);
+}
+
+void usage_adopt(struct slice batch)
+{
+    walk(batch, adopt);
+}
+
+void usage_divert(usage_send_fn *send)
+{
+    u.send = send;
 }
 
 /* "sum/DAY/BY/NAME" */
@@ -556,7 +579,7 @@ static void load_sum(struct slice id, struct slice value)
 bool usage_load(const struct store_change *c)
 {
     if (c->kind == STORE_USAGE) {
-        load_events(c->value);
+        walk(c->value, load_event);
         return true;
     }
     if (c->kind != STORE_COUNTERS || !slice_starts(c->id, SLICE("sum/")))

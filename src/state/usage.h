@@ -81,6 +81,15 @@ void usage_flush(void);
 /* For store_options.load: takes what this module stored (STORE_USAGE, and STORE_COUNTERS of its own); true when it was that. */
 bool usage_load(const struct store_change *c);
 
+/* ---- Between processes: one that has handed its state over and still finishes requests, and the one that has it now. ---- */
+
+/* From now on new events go to `send` instead of the store, in batches as they are stored, each of which has to arrive whole. False from it: the batch is
+ * lost, and counted. Flush first, so that the store has all that came before. */
+typedef bool usage_send_fn(struct slice batch);
+void usage_divert(usage_send_fn *send);
+/* Books the events of such a batch here, under numbers of this process, and their cost to their keys. What is malformed in it is left out. */
+void usage_adopt(struct slice batch);
+
 /* ---- Readers ---- */
 
 uint64_t usage_next_seq(void);                        /* of the event to come */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "admin/server.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -15,6 +16,8 @@
 #include "state/usage.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+struct admin_hooks admin = {.version = "0.0.0"};
 
 void admin_reply(struct admin_call *c, const struct admin_reply *r)
 {
@@ -224,6 +227,7 @@ static bool numbers(void)
     CHECK(value("weir_provider_key_cooling_seconds{provider=\"p\",id=\"aigpk_1\",key=\"one\\\\ \\\\xc3\\\\xa4\"}") == 300);
     CHECK(value("weir_provider_keys{state=\"cooling\"}") == 1);
     CHECK(value("weir_usage_events_total") == 7);
+    CHECK(value("weir_build_info{version=\"0.0.0\"}") == 1);
     return true;
 }
 

@@ -314,6 +314,52 @@ static void test_restart(void)
     }
 }
 
+static char sent[1 << 16];
+static size_t sent_n;
+static bool taken = true;
+
+static bool send_batch(struct slice batch)
+{
+    memcpy(sent, batch.p, sent_n = batch.n);
+    return taken;
+}
+
+/* One process has handed its state over and finishes three requests; the other one books them as its own. */
+static void test_divert(void)
+{
+    const struct usage_event *e;
+    uint64_t seq, day;
+
+    check_case("divert");
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
+        return;
+    (void)book(86400000LL, "k", "p", USAGE_FINAL, 1);
+    usage_flush();
+    usage_divert(send_batch);
+    for (int i = 0; i < 3; i++)
+        (void)book(86400000LL, "k", "p", USAGE_FINAL, 10);
+    usage_flush();
+    CHECK(sent_n > 3 * offsetof(struct usage_event, text));
+    usage_flush();
+    if (!CHECK(timers_init(4) && usage_init() && limits_init()))
+        return;
+    seq = usage_next_seq();
+    usage_adopt(slice_make(sent, sent_n));
+    CHECK_INT(usage_next_seq(), seq + 3);
+    e = usage_at(seq + 2);
+    CHECK(e && e->seq == seq + 2 && e->cost == 10 && e->wall_ms == 86400000LL && slice_eq(usage_get_id(e, USAGE_MODEL), SLICE("model")));
+    usage_fold();
+    CHECK_INT(sum(1, USAGE_PROVIDER, "p")->requests, 3);
+    CHECK_INT(limits_spent(SLICE("k"), &day), 30);
+    for (size_t n = 0; n < sent_n; n++)
+        usage_adopt(slice_make(sent, n));
+    taken = false;
+    usage_divert(send_batch);
+    (void)book(0, "k", "p", USAGE_FINAL, 1);
+    usage_flush();
+    CHECK(usage_totals()->not_stored > 0);
+}
+
 int main(void)
 {
     clock_update();
@@ -326,5 +372,6 @@ int main(void)
     test_series();
     test_long_ids();
     test_restart();
+    test_divert();
     return check_end();
 }
