@@ -252,10 +252,10 @@ e2e: weir $(READERS)
 	@test/setup.sh test
 	@test/run-sum.sh e2e test/run-one.sh e2e test/run-e2e.sh $(if $(K),"$(K)")
 
-# Every fault against weir, and against the other gateways that are installed. OTHERS=1 installs Portkey and LiteLLM in build/others.
+# Every fault against weir and against the other gateways: G="weir nginx" for these only. Portkey and LiteLLM are installed in build/others.
 faults: weir
 	@test/setup.sh test
-	@[ -z "$(OTHERS)" ] || test/setup.sh others
+	@[ -n "$(G)" ] || test/setup.sh others
 	@WEIR_BIN=$(CURDIR)/weir test/run-e2e.sh --faults $(if $(WRITE),--write) $(G)
 
 # A million requests of a thousand clients with faults; N=100000 for fewer.
@@ -324,7 +324,7 @@ help:
 	@echo 'make check-asan   the same under the address and undefined-behaviour sanitizers'
 	@echo 'make valgrind     unit tests under valgrind'
 	@echo 'make e2e          the real binary with real clients and servers          (K=replay: only these)'
-	@echo 'make faults       every fault against weir and the other gateways, one line a case (OTHERS=1: install those; G=nginx; WRITE=1)'
+	@echo 'make faults       every fault against weir and the other gateways, one line a case (G="weir nginx": only these; WRITE=1: into test/RESULTS.md)'
 	@echo 'make soak         a thousand clients, a million requests, every fault, nothing lost, doubled or mixed   (N=100000: fewer)'
 	@echo 'make torture      every flow again with each system call and each block of memory refused'
 	@echo 'make static       verify that ./weir needs no interpreter'

@@ -28,7 +28,7 @@ from faults import CUT, FAULTS, LATE, OK
 HANG_S = 15
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GROUPS = [
-    ("no connection, TLS", lambda i: "F-011" <= i <= "F-026"),
+    ("names, connecting, TLS", lambda i: "F-001" <= i <= "F-026"),
     ("request lost, bad heads", lambda i: "F-028" <= i <= "F-047" or i.startswith("R-")),
     ("error statuses", lambda i: "F-048" <= i <= "F-078"),
     ("200, but wrong", lambda i: "F-079" <= i <= "F-092"),
@@ -107,9 +107,10 @@ class Providers:
     def __enter__(self):
         self.up, self.narrow = fake.Upstream(tf.play), fake.Upstream(tf.play, early=tf.early, rcvbuf=4096)
         self.good = fake.Upstream(lambda r: self.well(r))
-        self.listeners, ports, self.held = tf.connect_faults()
+        self.world = tf.World()
+        self.listeners, ports, self.held = tf.connect_faults(self.world)
         self.places = {"bad": self.up.base}
-        self.places.update({n: "%s://127.0.0.1:%d" % ("https" if n.startswith("tls") else "http", p) for n, p in ports.items()})
+        self.places.update({n: tf.base_of(n, p) for n, p in ports.items()})
         self.places.update({n: "%s/%s" % (self.narrow.base, n) for n in tf.EARLY})
         return self
 
@@ -119,14 +120,14 @@ class Providers:
         return fake.sse(dialects.stream_of(d)) if (request.json or {}).get("stream") else fake.answer(200, d.plain())
 
     def __exit__(self, *a):
-        for l in (self.up, self.narrow, self.good, *self.listeners.values(), *self.held):
+        for l in (self.world, self.up, self.narrow, self.good, *self.listeners.values(), *self.held):
             l.close()
 
 
 def run(kind, providers, all_cases):
     """{case: (outcome, detail)}; cases that the gateway cannot be configured for are missing."""
     models = sorted({(c.place, c.model) for c in all_cases} | {("bad", "good")})
-    gateway = kind(providers.places, providers.good.base, models)
+    gateway = kind(providers.places, providers.good.base, models, providers.world)
     gateway.start()
     try:
         control = {}
@@ -153,7 +154,7 @@ def run(kind, providers, all_cases):
 
 def alone(providers):
     """weir without a second provider: {(fault, surface, mode): (expected, seen, ok)}, by the checks of the end-to-end tests."""
-    gateway = gateways.WeirGateway(providers.places, providers.good.base, [])
+    gateway = gateways.WeirGateway(providers.places, providers.good.base, [], providers.world)
     gateway.start()
     out = {}
 
@@ -225,7 +226,7 @@ def main():
     wanted = wanted or list(kinds)
     missing = [w for w in wanted if w not in kinds]
     if missing:
-        sys.exit("not installed: %s (make faults OTHERS=1 installs them)" % ", ".join(missing))
+        sys.exit("not installed: %s (test/setup.sh others)" % ", ".join(missing))
     all_cases, results, failed, passed = cases(), collections.OrderedDict(), 0, 0
     with Providers() as providers:
         for name in wanted:
@@ -247,8 +248,7 @@ def main():
     print("\n".join(lines))
     if write:
         text = ["<!-- faults: written by make faults -->", "## Who loses which answer", "",
-                "%s, `make faults%s`. %s." % (datetime.date.today(), " OTHERS=1" if len(wanted) > 3 else "",
-                                             ", ".join("%s %s" % (n, v[0]) for n, v in results.items())),
+                "%s, `make faults WRITE=1`. %s." % (datetime.date.today(), ", ".join("%s %s" % (n, v[0].split("\n")[0].replace("weir ", "", n == "weir")) for n, v in results.items())),
                 "", "Each gateway has a first provider that fails in one way a case and a second one that is well, and is configured to",
                 "go on to it (`test/e2e/gateways.py`). Cells: good outcomes of all cases; then what the others were. `wrong` is status 200",
                 "and a proper end without the answer, `error` an error that the client sees although the second provider was well (in",

@@ -53,6 +53,14 @@ def status(code, body=None, headers=(), kind="server_error", message="words of t
 PLAIN, STREAM = ("plain",), ("stream",)
 
 # ---- connecting: these need a listener of their own -----------------------------------------------------------------
+# Names are looked up at the test's own DNS server, and its authority is trusted: only weir and who takes both can be asked.
+for id_, name_, base_ in [("F-001", "no such name", "dns-nx"), ("F-002", "every server fails", "dns-servfail"), ("F-004", "every server refuses", "dns-refuse"),
+                          ("F-006", "a name without addresses", "dns-empty"), ("F-008", "a loop in the answer", "dns-loop"), ("F-003", "no answer", "dns-silent")]:
+    fault(id_, name_, None, {"unreachable", "timeout"}, 502, base=base_, slow=base_ == "dns-silent")
+for id_, name_, base_ in [("F-018", "certificate expired", "cert-expired"), ("F-019", "certificate not yet valid", "cert-early"),
+                          ("F-020", "certificate of another host", "cert-host"), ("F-021", "unknown authority", "cert-unknown"),
+                          ("F-023", "a TLS version nobody here speaks", "cert-old")]:
+    fault(id_, name_, None, "unreachable", 502, base=base_)
 fault("F-011", "refused", None, "unreachable", 502, base="refused")
 fault("F-012", "blackhole", None, {"unreachable", "timeout"}, 502, base="blackhole", slow=True)
 fault("F-014", "accept then reset", None, "unreachable", 502, base="accept-rst")
@@ -117,6 +125,8 @@ for id_, name_, bytes_ in BAD_HEADS:
 
 # ---- statuses ------------------------------------------------------------------------------------------------------
 fault("F-048", "400", status(400, kind="invalid_request_error"), "rejected", PASS)
+fault("F-049", "400 credit", lambda d, s: answer(400, d.error("invalid_request_error", "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.")),
+      "quota", 503, surfaces=("messages",))
 fault("F-050", "400 context", status(400, kind="context_length_exceeded", message="maximum context length is 8192 tokens"), "rejected", PASS)
 fault("F-051", "400 unsupported", status(400, kind="unsupported_parameter"), "rejected", PASS)
 fault("F-052", "401", status(401, kind="authentication_error", message="Incorrect API key provided: sk-canary"), "auth", 503)

@@ -30,13 +30,14 @@ class Gateway:
     can be configured for it at all."""
     name, threads, second_chance = "?", 8, False
 
-    def __init__(self, places, good, models):
-        self.places, self.good, self.models = places, good, models
+    def __init__(self, places, good, models, world):
+        self.places, self.good, self.models, self.world = places, good, models, world
         self.dir = tempfile.TemporaryDirectory(prefix="weir-faults-")
         self.run, self.port, self.proc = pathlib.Path(self.dir.name), free_port(), None
 
     def serves(self, place):
-        return True
+        """Names of a DNS server of ours, and an authority of ours for the host that only it knows."""
+        return not place.startswith(("dns-", "cert-"))
 
     def spawn(self, *args, wait=20, **env):
         self.log = open(self.run / "log", "wb")
@@ -68,9 +69,12 @@ class Gateway:
 class WeirGateway(Gateway):
     name = "weir"
 
+    def serves(self, place):
+        return True
+
     def start(self):
         providers = [provider("good", self.good + "/v1")] + [provider(n, b + "/v1") for n, b in self.places.items()]
-        self.weir = Weir(config(providers=providers, gateway={"connectTimeout": "1s", "perRequestTimeout": "%ds" % PATIENCE_S,
+        self.weir = Weir(config(providers=providers, upstream=self.world.upstream, gateway={"connectTimeout": "1s", "perRequestTimeout": "%ds" % PATIENCE_S,
                                                               "streamIdleTimeout": "2s", "totalTimeout": "30s"}))
         self.port = self.weir.port
 
@@ -97,7 +101,7 @@ http { access_log off; client_max_body_size 32m; client_body_buffer_size 8m;
 """
 
     def serves(self, place):
-        return not self.places[place].startswith("https")   # one scheme for both servers of a group
+        return super().serves(place) and not self.places[place].startswith("https")   # one scheme for both servers of a group
 
     def start(self):
         conf = self.HEAD % {"run": self.run, "patience": PATIENCE_S}
@@ -118,6 +122,10 @@ http { access_log off; client_max_body_size 32m; client_body_buffer_size 8m;
         return wire.call(self.port, "/%s%s" % (place, d.path), json.dumps(body).encode(), token=TOKEN, timeout=timeout)
 
 
+def place_has_name(base):
+    return base.startswith("https://up.test")
+
+
 class Haproxy(Nginx):
     name = "haproxy"
     # The list is what its retry-on takes; redispatch moves the retry to the other server, first prefers the failing one.
@@ -136,15 +144,16 @@ defaults
 """
 
     def serves(self, place):
-        return True
+        return not place.startswith("dns-")   # it looks names up at its start
 
     def start(self):
         conf = self.HEAD % {"patience": PATIENCE_S} + "frontend f\n  bind 127.0.0.1:%d\n" % self.port
         back = ""
-        for name, base in self.places.items():
+        for name, base in ((n, b) for n, b in self.places.items() if self.serves(n)):
             conf += "  use_backend b_%s if { path_beg /%s/ }\n" % (name, name)
-            tls = " ssl verify none" if base.startswith("https") else ""
-            back += "backend b_%s\n  server bad %s%s\n  server good %s\n" % (name, base.split("/")[2], tls, self.good.partition("//")[2])
+            tls = (" ssl verify required ca-file %s verifyhost up.test sni str(up.test)" % self.world.ca if place_has_name(base) else " ssl verify none") \
+                if base.startswith("https") else ""
+            back += "backend b_%s\n  server bad %s%s\n  server good %s\n" % (name, base.split("/")[2].replace("up.test", "127.0.0.1"), tls, self.good.partition("//")[2])
         (self.run / "conf").write_text(conf + back)
         self.spawn(shutil.which("haproxy", path=SBIN), "-db", "-f", self.run / "conf")
 

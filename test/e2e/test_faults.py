@@ -2,17 +2,22 @@
 behind; then what happens after commit, cancellation, keys, cool-downs."""
 import concurrent.futures
 import json
+import pathlib
 import socket
+import ssl
+import tempfile
 import time
 
 import pytest
 
+import certs
 import dialects
 import fake
 import faults
 import recorded
 import wire
 from dialects import SURFACES, TEXT
+from names import Names
 from faults import FAULTS, LATE, OK, PASS, WHOLE, Mapped
 from weir import TOKEN, Weir, config, provider
 
@@ -57,17 +62,51 @@ def blackhole():
     return s, fill
 
 
-def connect_faults():
+class World:
+    """Names and certificates of the test's own: a DNS server, an authority, servers with wrong certificates."""
+
+    def __init__(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="weir-world-")
+        self.names = Names()
+        ca = certs.Authority(pathlib.Path(self.dir.name) / "ca", "ec", "faults")
+        other = certs.Authority(pathlib.Path(self.dir.name) / "other", "ec", "other")
+        host = "DNS:up.test"
+        self.ca = str(ca.ca)
+        self.upstream = {"allowPrivate": True, "caFile": self.ca, "dns": ["127.0.0.1:%d" % self.names.port]}
+        self.servers = {}
+        for name, chain in [("cert-expired", ca.leaf(host, end="20210101000000Z")), ("cert-early", ca.leaf(host, start="20480101000000Z")),
+                            ("cert-host", ca.leaf("DNS:other.test")), ("cert-unknown", other.leaf(host)), ("cert-old", ca.leaf(host))]:
+            self.servers[name] = tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*chain)
+        self.servers["cert-old"].set_ciphers("AES128-SHA")   # no forward secrecy: no suite in common
+        self.servers["cert-old"].maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def close(self):
+        self.names.close()
+        self.dir.cleanup()
+
+
+def base_of(name, port):
+    """The base URL of the place that fails at connecting."""
+    if name.startswith("dns-"):
+        return "http://%s.internal:%d" % (name[4:], port)
+    return "%s:%d" % ("https://up.test" if name.startswith("cert") else "https://127.0.0.1" if name.startswith("tls") else "http://127.0.0.1", port)
+
+
+def connect_faults(world):
     """Listeners that fail at connecting: (by name, their ports and those of sockets nobody accepts on, these sockets)."""
     listeners = {
         "accept-rst": fake.Upstream(on_accept=[("rst",)]), "accept-fin": fake.Upstream(on_accept=[("fin",)]),
         "tls-stall": fake.Upstream(on_accept=[("hold", 30)]), "tls-eof": fake.Upstream(on_accept=[("sleep", 0.05), ("fin",)]),
         "tls-plain": fake.Upstream(on_accept=[b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", ("sleep", 0.1), ("fin",)]),
     }
+    # What these would say if somebody trusted them is no answer.
+    listeners.update({n: fake.Upstream(lambda r: fake.answer(200, {"stolen": True}), tls=t) for n, t in world.servers.items()})
     closed = socket.socket()
     closed.bind(("127.0.0.1", 0))
     hole, fill = blackhole()
     ports = {n: l.port for n, l in listeners.items()}
+    ports.update({f.base: ports["accept-rst"] for f in FAULTS if (f.base or "").startswith("dns-")})
     ports.update(refused=closed.getsockname()[1], blackhole=hole.getsockname()[1])
     return listeners, ports, [closed, hole, *fill]
 
@@ -75,15 +114,16 @@ def connect_faults():
 @pytest.fixture(scope="module")
 def bench():
     up, narrow = fake.Upstream(play), fake.Upstream(play, early=early, rcvbuf=4096)
-    listeners, ports, held = connect_faults()
+    world = World()
+    listeners, ports, held = connect_faults(world)
     providers = [provider("bad", up.base + "/v1"), provider("good", up.base + "/v1")]
-    providers += [provider(n, "%s://127.0.0.1:%d/v1" % ("https" if n.startswith("tls") else "http", p)) for n, p in ports.items()]
+    providers += [provider(n, base_of(n, p) + "/v1") for n, p in ports.items()]
     providers += [provider(name, "%s/%s" % (narrow.base, name)) for name in EARLY]
     # Long enough that a good attempt on a busy machine never meets them.
     gateway = {"connectTimeout": "1s", "perRequestTimeout": "3s", "streamIdleTimeout": "2s", "totalTimeout": "30s"}
-    with Weir(config(providers=providers, gateway=gateway)) as weir:
+    with Weir(config(providers=providers, gateway=gateway, upstream=world.upstream)) as weir:
         yield weir, up
-    for l in [up, narrow, *listeners.values(), *held]:
+    for l in [world, up, narrow, *listeners.values(), *held]:
         l.close()
 
 

@@ -57,6 +57,7 @@ def config(ports, **gateway):
         "providerKeys": [{"id": "aigpk_%d_%d" % (i, k), "providerId": "p%d" % i, "name": "k%d" % k, "value": "sk-soak-%d-%d-0123456789abcdef" % (i, k)}
                          for i in range(len(ports)) for k in range(KEYS)],
         "accessKeys": [{"id": "aigk_%d" % i, "name": "client %d" % i, "token": TOKEN % i} for i in range(20)],
+        "log": {"level": "debug"},
     }
 
 
@@ -137,9 +138,9 @@ def load(requests, seed, folder):
     check(grown < 1024, "I-4: %d KB more memory after %d requests" % (grown, requests))
     time.sleep(QUIET)
     status, text = weir.stop()
-    left = re.search(r'"msg":"stopped(?:: left (.*?))?"', text)
+    left = re.search(r'"msg":"left: (.*?)"', text)
     check(status == 0, "ended with %d" % status)
-    check(left and not left.group(1), "I-4: left at the end: %s" % (left.group(1) if left else text[-300:]))
+    check(left and left.group(1) == "0 timers, 0 connections, 0 bytes", "I-4: left at the end: %s" % (left.group(1) if left else text[-300:]))
     print("%d requests in %.0f s: %d whole, %d cut and said so, %d refused, %d clients left; %d attempts, %d connections, %d marks in %d MB; "
           "%d log records; %.1f s of CPU; memory %+d KB" % (got["requests"], got["seconds"], got["whole"], got["cut"], got["refused"], got["left"], got["attempts"],
                                                            got["connections"], got["marks"], got["bytes"] >> 20, got["logged"], cpu, grown))
