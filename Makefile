@@ -88,7 +88,7 @@ LD_HARDEN := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
 # `make bench`), all else for size. No unwind tables: debuggers find theirs in build/weir.debug.
 HOT := src/gate/trace% src/gate/headers% src/gate/held% src/gate/exchange% src/gate/relay% src/http/write% src/net/loop% src/base/mem% \
   src/json/scan% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% \
-  src/llm/stream% src/llm/peek% src/llm/members% src/llm/usage.% src/base/slice% src/base/map% src/base/sha256% src/base/block% src/base/pool% src/base/log% src/base/libc_mem% \
+  src/llm/stream% src/llm/peek% src/base/slice% src/base/map% src/base/sha256% src/base/block% src/base/pool% src/base/log% src/base/libc_mem% \
   $(addprefix vendor/bearssl/src/,symcipher/aes_x86ni% hash/ghash_pclmul% symcipher/chacha20_sse2% symcipher/poly1305_ctmulq% \
     ec/ec_p256% int/i62%)
 rel_opt = $(if $(filter $(HOT),$(1)),-O2 -falign-functions=16 -falign-jumps=1 -falign-loops=1 -falign-labels=1,-Os) \

@@ -365,13 +365,19 @@ static void dispatch(struct admin_conn *a)
 
 /* ---- Answers ---- */
 
+/* JSON ends with one, for terminals. */
+static size_t newline(const struct admin_reply *r)
+{
+    return r->body.n && !r->type.n && r->body.p[r->body.n - 1] != '\n';
+}
+
 static void put_head(struct http_out *o, const struct admin_conn *a, const struct admin_reply *r)
 {
     http_out_status(o, r->status);
     if (r->status != 204 && r->status != 304)
         http_out_field(o, SLICE("content-type"), r->type.n ? r->type : SLICE("application/json"));
     if (r->status != 204 && r->status != 304)
-        http_out_field_u64(o, SLICE("content-length"), r->body.n);
+        http_out_field_u64(o, SLICE("content-length"), r->body.n + newline(r));
     http_out_field(o, SLICE("cache-control"), r->cache ? SLICE("no-cache") : SLICE("no-store"));
     http_out_field(o, SLICE("x-content-type-options"), SLICE("nosniff"));
     http_out_field(o, SLICE("referrer-policy"), SLICE("no-referrer"));
@@ -407,12 +413,12 @@ void admin_reply(struct admin_call *c, const struct admin_reply *r)
     server.running--;
     a->answered = true;
     a->keep_alive &= !server.draining;
-    if (a->io && block_room(&a->out, HEAD_OUT + (body ? r->body.n : 0))) {
+    if (a->io && block_room(&a->out, HEAD_OUT + (body ? r->body.n + 1 : 0))) {
         http_out_init(&o, a->out.p, HEAD_OUT);
         put_head(&o, a, r);
         must(!o.bad);
         a->out.len = o.n;
-        if (body && !block_add(&a->out, r->body.p, r->body.n))
+        if (body && (!block_add(&a->out, r->body.p, r->body.n) || !block_add(&a->out, "\n", newline(r))))
             must(false); /* there is room */
     }
     a->state = WRITING;
