@@ -1,7 +1,9 @@
 """What requests are booked as, and that it lasts: one usage event per attempt, over ends of every kind."""
 import json
+import random
 import re
 import signal
+import threading
 import time
 import urllib.parse
 
@@ -11,6 +13,7 @@ import contract
 import dialects
 import fake
 import wire
+from test_state import mounts, within
 from weir import ADMIN_KEY, TOKEN, Weir, config, provider
 
 CHAT = {"model": "sim:echo", "messages": [{"role": "user", "content": "hello"}]}
@@ -185,3 +188,82 @@ def test_bad_queries(bench, path, query, field):
     body = contract.check(ask(bench, path, 422, **query), "Error")
     if path == "/usage" and field != "groupBy" or path != "/usage" and field in ("startTime", "endTime", "groupBy"):
         assert body["details"].get("field") == field and (field or "nonsense") in body["msg"], body
+
+
+# ---- kills and full disks ------------------------------------------------------------------------------------------------
+def every_event(w):
+    page, got = listed(w, includeRetries="true"), []
+    while True:
+        got += page["aiGatewayUsage"]
+        if not page["nextPageUri"]:
+            return got
+        page = ask(w, page["nextPageUri"])
+
+
+def test_killed_under_load(tmp_path):
+    """Four lives of one directory, each killed while requests run: whatever ended more than a moment before is there, once, and the sums are
+    those of the events."""
+    def play(request):
+        return dialects.behave(request)
+    with fake.Upstream(play) as up:
+        priced = provider("up", up.base + "/v1")
+        priced["models"] = [{"modelId": "text", "usdPerMillionTokens": dict(zip(("input", "output"), PRICE))}]
+        c = config(providers=[priced], admin={"listen": "127.0.0.1:0", "apiKeys": [ADMIN_KEY]}, stateDir=str(tmp_path / "state"))
+        chance, answered = random.Random(), {}
+
+        def load(w, stop):
+            body = json.dumps({**CHAT, "model": "up:text"}).encode()
+            try:
+                with wire.Wire(w.port) as conn:
+                    while not stop.is_set():
+                        conn.send(wire.head_of("POST", "/v1/chat/completions", [], body, TOKEN) + body)
+                        r = conn.reply()
+                        if r.status == 200:
+                            answered[r.get("x-request-id")] = time.monotonic()
+            except OSError:
+                pass
+
+        for life in range(5):
+            w = Weir(c)
+            events = every_event(w)
+            if life:
+                finals = {e["requestId"] for e in events}
+                assert len(events) == len(finals)
+                missing = [i for i, when in answered.items() if when < killed - 0.6 and i not in finals]
+                assert not missing, (len(missing), len(answered))
+                body = overview(w)
+                assert body["totals"]["requests"] == len(finals)
+                assert float(body["totals"]["cost"]) == pytest.approx(sum(float(e["totalCost"]) for e in events), abs=1e-9)
+                for i in set(answered) - finals:  # lost with the last quarter of a second, and so for ever
+                    del answered[i]
+            if life == 4:
+                w.stop()
+                break
+            stop = threading.Event()
+            threads = [threading.Thread(target=load, args=(w, stop)) for _ in range(2)]
+            for t in threads:
+                t.start()
+            time.sleep(chance.uniform(0.7, 1.4))
+            killed = time.monotonic()
+            w.proc.kill()
+            stop.set()
+            for t in threads:
+                t.join()
+            kill(w)
+
+
+@mounts
+def test_full_disk_loses_no_request(tmp_path):
+    """L-09: usage that the disk does not take stays in memory and is counted; requests never notice."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    c = conf(folder / "state", admin={"listen": "127.0.0.1:0", "apiKeys": [ADMIN_KEY]})
+    with Weir(c, wrap=within(folder, "32k", 'exec "$@"')) as w:
+        for round_ in range(4):
+            for _ in range(100):
+                assert w.call("/v1/chat/completions", CHAT).status == 200
+            time.sleep(0.5)
+        text = w.admin("/metrics").body.decode()
+        dropped = float(re.search(r"^weir_state_appends_dropped_total (\S+)$", text, re.M).group(1))
+        assert dropped > 0, text
+        assert overview(w)["totals"]["requests"] == 400 == len(every_event(w))
