@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "gate/gate.h"
+#include "gate/reply.h"
 #include "gate/xchg.h"
 #include "llm/outcome.h"
 #include "net/dns.h"
@@ -103,6 +104,18 @@ static void requests(struct out *o)
                 series_labels(o, "tokens_total", s);
                 put(o, ",kind=\"%s\"} %" PRIu64 "\n", kind[k], n[k]);
             }
+    }
+}
+
+/* Errors of weir's own, all of them from the start, so that a first one is seen as a rise. */
+static void refusals(struct out *o)
+{
+    family(o, "refusals_total", "counter", "Errors of weir's own, by their code.");
+    for (int i = 0; i < REFUSAL_COUNT; i++) {
+        const char *code;
+        uint64_t n = reply_refused((enum refusal)i, &code);
+
+        put(o, "weir_refusals_total{code=\"%s\"} %" PRIu64 "\n", code, n);
     }
 }
 
@@ -267,6 +280,7 @@ bool metrics_write(struct block *out)
     family(&o, "build_info", "gauge", "Always 1.");
     put(&o, "weir_build_info{version=\"%s\"} 1\n", admin.version);
     requests(&o);
+    refusals(&o);
     sums(&o);
     histogram(&o, "time_to_first_token_seconds", "From a request's first byte to the first byte of its answer, which of a stream carries content.",
               &usage_totals()->first_byte);

@@ -27,6 +27,14 @@ static const struct refusal_row rows[] = {
 #undef X
 };
 
+static uint64_t refused[sizeof rows / sizeof *rows];
+
+uint64_t reply_refused(enum refusal what, const char **code)
+{
+    *code = rows[what].code;
+    return refused[what];
+}
+
 static char head_text[HTTP_HEAD_MAX + 16384], body_text[REPLY_BODY_MAX];
 
 static void begin(struct xchg *x, struct http_out *o, unsigned status)
@@ -183,6 +191,7 @@ void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, co
     va_end(ap);
     n = n < sizeof message ? n : sizeof message - 1;
     x->refusal = row->code;
+    refused[what]++;
     if (x->heartbeat_sent) {
         relay_cut(x, row->code, message); /* the 200 is out: a final failure is an error event then */
         x->end = END_ERROR;

@@ -29,6 +29,7 @@ enum refusal {
 #define X(id, code, number, status, openai, anthropic) REFUSAL_##id,
     REFUSALS(X)
 #undef X
+    REFUSAL_COUNT
 };
 
 struct refusal_detail {
@@ -45,6 +46,8 @@ struct refusal_detail {
  * formatted: it says what is wrong and what to do, and never holds a secret or what a client sent unescaped. */
 __attribute__((format(printf, 4, 5))) void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail detail,
                                                         const char *format, ...);
+/* How often that was answered so far, and under which code. */
+uint64_t reply_refused(enum refusal what, const char **code);
 /* What spec 5 says when no attempt is left. */
 void reply_exhausted(struct xchg *x);
 /* GET /v1/models; id empty: all of them. */

@@ -59,6 +59,7 @@ def test_the_official_parser_reads_it(bench):
     assert value("weir_cost_dollars_total", **text_model) == pytest.approx(2 * COST)
     assert value("weir_unpriced_total", provider="up", model="tool") == 1
     assert value("weir_unbilled_requests_total", **{"class": "4xx"}) == 1
+    assert (value("weir_refusals_total", code="invalid_access_key"), value("weir_refusals_total", code="no_matching_model"), value("weir_refusals_total", code="overloaded")) == (1, 1, 0)
     assert 200 < value("weir_provider_key_cooling_seconds", provider="up", id="aigpk_bad", key='bad "one"') <= 300
     assert value("weir_provider_key_cooling_seconds", provider="up", id="aigpk_good", key="good") == 0
     for name in ("time_to_first_token", "request_duration"):
