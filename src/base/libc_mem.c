@@ -124,29 +124,63 @@ void *own_memset(void *to, int byte, size_t n)
     return to;
 }
 
+/* The order of two words that differ, by their first byte that does. */
+static inline int order(uint64_t v, uint64_t w)
+{
+    v = __builtin_bswap64(v);
+    w = __builtin_bswap64(w);
+    return (v > w) - (v < w);
+}
+
+static inline uint64_t word8(const unsigned char *p)
+{
+    uint64_t v;
+
+    __builtin_memcpy(&v, p, 8);
+    return v;
+}
+
+static inline uint32_t word4(const unsigned char *p)
+{
+    uint32_t v;
+
+    __builtin_memcpy(&v, p, 4);
+    return v;
+}
+
 int own_memcmp(const void *a, const void *b, size_t n)
 {
     const unsigned char *p = a, *q = b;
 
-    for (; n >= 16; n -= 16, p += 16, q += 16) {
-        unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(load(p), load(q)));
+    if (n >= 16) {
+        const unsigned char *last = p + n - 16;
 
-        if (same != 0xffff) {
-            unsigned at = (unsigned)__builtin_ctz(~same);
+        for (;; p += 16, q += 16) {
+            unsigned same;
 
-            return p[at] - q[at];
+            if (p > last) { /* the last block overlaps the one before it, which was the same */
+                q -= p - last;
+                p = last;
+            }
+            same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(load(p), load(q)));
+            if (same != 0xffff) {
+                unsigned at = (unsigned)__builtin_ctz(~same);
+
+                return p[at] - q[at];
+            }
+            if (p == last)
+                return 0;
         }
     }
     if (n >= 8) {
-        uint64_t v, w;
-
-        __builtin_memcpy(&v, p, 8);
-        __builtin_memcpy(&w, q, 8);
-        if (v == w) {
-            p += 8;
-            q += 8;
-            n -= 8;
-        }
+        if (word8(p) != word8(q))
+            return order(word8(p), word8(q));
+        return word8(p + n - 8) == word8(q + n - 8) ? 0 : order(word8(p + n - 8), word8(q + n - 8));
+    }
+    if (n >= 4) {
+        if (word4(p) != word4(q))
+            return order(word4(p), word4(q));
+        return word4(p + n - 4) == word4(q + n - 4) ? 0 : order(word4(p + n - 4), word4(q + n - 4));
     }
     for (; n; n--, p++, q++)
         if (*p != *q)
@@ -167,6 +201,15 @@ void *own_memchr(const void *in, int byte, size_t n)
 
         if (hits)
             return at.out + __builtin_ctz(hits);
+    }
+    if (n >= 8) { /* the first eight bytes and the last eight, which may be the same in part */
+        __m128i v = _mm_set_epi64x((long long)word8(at.in + n - 8), (long long)word8(at.in));
+        unsigned hits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, want)), i;
+
+        if (!hits)
+            return NULL;
+        i = (unsigned)__builtin_ctz(hits);
+        return at.out + (i < 8 ? i : n - 16 + i);
     }
     for (; n; n--, at.in++)
         if (*at.in == (unsigned char)byte)

@@ -9,7 +9,9 @@ bool slice_eq_nocase(struct slice a, struct slice b)
 {
     if (a.n != b.n)
         return false;
-    for (size_t i = 0; i < a.n; i++) /* nearly always the bytes are the same, or not even alike */
+    if (a.n >= 8 && memcmp(a.p, b.p, a.n) == 0) /* nearly always the bytes are the same, or not even alike */
+        return true;
+    for (size_t i = 0; i < a.n; i++)
         if (a.p[i] != b.p[i] && ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
             return false;
     return true;

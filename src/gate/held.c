@@ -33,6 +33,7 @@ bool held_retain(struct upstream *up)
     if (!up->view)
         return true;
     held_forget_parsed(up); /* the bytes move */
+    up->chunk_head = 0;
     if (up->view_len && !block_add(&up->held, up->view, up->view_len))
         return false;
     up->view = NULL;
@@ -47,6 +48,7 @@ void held_consume(struct upstream *up, size_t n)
 
     must(gone <= len);
     held_forget_parsed(up);
+    up->chunk_head = 0;
     up->head_len = 0;
     up->scanned = up->scanned > n ? up->scanned - n : 0;
     up->event_at = up->event_at > n ? up->event_at - n : 0;
@@ -60,6 +62,11 @@ void held_consume(struct upstream *up, size_t n)
         memmove(p, p + gone, len - gone);
         up->held.len -= gone;
     }
+}
+
+struct slice held_chunk(const struct upstream *up)
+{
+    return up->view && up->chunk_head ? slice_make(up->view - up->chunk_head, up->chunk_head + up->view_len + 2) : slice_make(NULL, 0);
 }
 
 const struct http_response *held_head(struct upstream *up)
@@ -87,6 +94,12 @@ enum io held_decode(struct upstream *up, size_t n, struct fault *f)
     if (up->body_done) {
         if (n)
             up->poolable = false; /* bytes behind a complete answer belong to nobody */
+        return IO_DONE;
+    }
+    if (up->view && !len && http_body_one_chunk(&up->body, p, n, &used, &out)) { /* nothing is moved: the view is */
+        up->view = p + used;
+        up->view_len = out;
+        up->chunk_head = (uint8_t)used;
         return IO_DONE;
     }
     parse = http_body_decode(&up->body, p + len, n, &used, &out);
@@ -132,6 +145,7 @@ enum io held_read(struct upstream *up, size_t *got, struct fault *f)
     } else {
         up->view = to = loop_scratch();
         up->view_len = 0;
+        up->chunk_head = 0;
     }
     io = conn_read(up->conn, to, cap, got, f);
     up->events &= ~(unsigned)SYS_IN;
@@ -181,6 +195,7 @@ static void cut_event(struct upstream *up)
 
     len -= up->head_len;
     memmove(body + up->event_at, body + up->scan_at, len - up->scan_at);
+    up->chunk_head = 0;
     if (up->view)
         up->view_len -= up->scan_at - up->event_at;
     else
@@ -193,6 +208,11 @@ enum held_seen held_scan(struct upstream *up, bool committed, struct slice *erro
     struct slice body = held_body(up);
     struct arena scratch;
 
+    if (committed && up->chunk_head && up->scan_at == 0 && !up->tail_flowed && sse_scan_idle(&up->scan) && llm_stream_alone(&up->llm, body)) {
+        up->event_at = 0;
+        up->scanned = up->scan_at = body.n;
+        return HELD_MORE;
+    }
     while (up->scan_at < body.n) {
         size_t n = sse_scan_event(&up->scan, body.p + up->scan_at, body.n - up->scan_at);
         struct slice raw;

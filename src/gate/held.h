@@ -9,6 +9,8 @@ char *held_region(const struct upstream *up, size_t *len);
 /* The body bytes at hand that were not handed on; they stay put until held_consume, held_read or the end of this wake-up (then
  * held_retain must have been called). */
 struct slice held_body(const struct upstream *up);
+/* All of them as the chunk they came in, size line and CRLF included; empty unless they are exactly one chunk. */
+struct slice held_chunk(const struct upstream *up);
 /* Drops the head and n body bytes from the front; scanned and scan_at move along. */
 void held_consume(struct upstream *up, size_t n);
 /* Saves what was not consumed from the loop's scratch. False: no memory. */

@@ -271,15 +271,16 @@ static enum intake refuse_body(struct xchg *x, const struct json_check *c)
 
 static enum intake route(struct xchg *x, const struct request_asks *ask)
 {
-    struct route_ask q = {.conf = x->world->conf,
-                          .key = x->key,
-                          .surface = x->surface,
-                          .nmodels = ask->nmodels,
-                          .failover_off = x->failover_off};
+    struct route_ask q; /* mostly names, of which only those asked for are set */
     struct slice name = {0};
     struct refusal_detail d = {.retry_after_s = -1, .param = "model", .with_attempts = true};
     enum route_result result;
 
+    q.conf = x->world->conf;
+    q.key = x->key;
+    q.surface = x->surface;
+    q.nmodels = ask->nmodels;
+    q.failover_off = x->failover_off;
     memcpy(q.model, ask->model, ask->nmodels * sizeof *q.model);
     result = route_build(&q, x->world->health, &x->arena, &x->attempts, &name);
     name = slice_first(name, 128);

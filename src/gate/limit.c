@@ -83,11 +83,13 @@ bool limit_hold(struct xchg *x)
 {
     const struct key_limits *k = &x->key->limits;
     const struct conf_model *m = x->attempts.count ? x->attempts.queue[0].known : NULL;
-    struct usage_event probable = {0};
-    uint64_t output = asked_output(x);
+    struct usage_event probable;
+    uint64_t output;
 
     if (!(k->budget_per_day || k->budget_total) || !m || !m->priced || x->surface == SURFACE_COUNT_TOKENS)
         return true;
+    probable = (struct usage_event){0};
+    output = asked_output(x);
     probable.input = (uint32_t)(x->text.len / 4);
     probable.output = output && output < USAGE_TOKENS_MAX ? (uint32_t)output : ANSWER_GUESS;
     if (limits_hold(&x->ticket, k, usage_cost(&probable, &(struct usage_price){m->price_input, m->price_output, m->price_cache_read, m->price_cache_write})))

@@ -169,7 +169,7 @@ static void stream_complete(struct xchg *x)
 static bool forward_events(struct xchg *x, struct slice head)
 {
     struct upstream *up = x->winner;
-    struct slice body = held_body(up);
+    struct slice body = held_body(up), chunk;
     size_t n = up->scanned;
     bool ok;
 
@@ -183,7 +183,8 @@ static bool forward_events(struct xchg *x, struct slice head)
     }
     if (!n && !head.n)
         return true;
-    ok = send_body(x, head, slice_first(body, n), false);
+    chunk = n == body.n && x->chunked && !head.n ? held_chunk(up) : slice_make(NULL, 0);
+    ok = chunk.n ? xchg_send(x, &chunk, 1) : send_body(x, head, slice_first(body, n), false);
     held_consume(up, n);
     return ok;
 }

@@ -110,6 +110,7 @@ struct upstream {
      * scratch while `view` points there. */
     struct block held;
     char *view;                /* NULL: look at held */
+    uint8_t chunk_head;        /* not 0: all of view is one chunk's payload, with so many bytes of size line before and CRLF behind it */
     size_t view_len;
     size_t head_len;
     size_t scanned;            /* body bytes known to be whole events */

@@ -214,20 +214,30 @@ static void move_down(char *to, const char *from, size_t n)
 
 /* What nearly every read of a stream brings: a chunk whose size line, payload and CRLF are all here, at p. Returns its length and sets
  * *head, *payload; 0 when it is anything else, which the state machine then takes byte by byte. */
-static size_t whole_chunk(struct http_body *b, const char *p, size_t n, size_t *head, size_t *payload)
+static inline size_t whole_chunk(const char *p, size_t n, size_t *head, size_t *payload)
 {
     size_t size = 0, at = 0;
 
     while (at < n && at < 7 && http_is(p[at], HTTP_C_HEX))
         size = size << 4 | hex_value(p[at++]);
-    if (size == 0 || at + size + 4 > n || p[at] != '\r' || p[at + 1] != '\n' || p[at + 2 + size] != '\r' ||
-        p[at + 3 + size] != '\n' || b->framed + at + 4 > HTTP_FRAMING_FREE)
+    if (size == 0 || at + size + 4 > n || p[at] != '\r' || p[at + 1] != '\n' || p[at + 2 + size] != '\r' || p[at + 3 + size] != '\n')
         return 0;
-    b->framed += at + 4;
-    b->carried = size > CHUNK_MAX - b->carried ? CHUNK_MAX : b->carried + size;
     *head = at + 2;
     *payload = size;
     return at + size + 4;
+}
+
+/* Counts such a chunk. False, and nothing is counted: the state machine has to say why that is bad. */
+static inline bool count_chunk(struct http_body *b, size_t whole, size_t payload)
+{
+    uint64_t framed = b->framed + (whole - payload);
+    uint64_t carried = payload > CHUNK_MAX - b->carried ? CHUNK_MAX : b->carried + payload;
+
+    if (framed > HTTP_FRAMING_FREE && framed / 8 > carried)
+        return false;
+    b->framed = framed;
+    b->carried = carried;
+    return true;
 }
 
 static enum parse decode_chunked(struct http_body *b, char *p, size_t n, size_t *used, size_t *out)
@@ -237,7 +247,8 @@ static enum parse decode_chunked(struct http_body *b, char *p, size_t n, size_t 
     while (from < n && b->state < ST_DONE) {
         size_t head, payload, whole;
 
-        if (b->state == ST_SIZE && b->digits == 0 && (whole = whole_chunk(b, p + from, n - from, &head, &payload)) > 0) {
+        if (b->state == ST_SIZE && b->digits == 0 && (whole = whole_chunk(p + from, n - from, &head, &payload)) > 0 &&
+            count_chunk(b, whole, payload)) {
             move_down(p + to, p + from + head, payload);
             from += whole;
             to += payload;
@@ -259,6 +270,12 @@ static enum parse decode_chunked(struct http_body *b, char *p, size_t n, size_t 
     *used = from;
     *out = to;
     return b->state == ST_DONE ? PARSE_DONE : b->state == ST_BAD ? PARSE_BAD : PARSE_MORE;
+}
+
+bool http_body_one_chunk(struct http_body *b, const char *p, size_t n, size_t *head, size_t *payload)
+{
+    return b->framing == HTTP_CHUNKED && b->state == ST_SIZE && b->digits == 0 && whole_chunk(p, n, head, payload) == n && n > 0 &&
+           count_chunk(b, n, *payload);
 }
 
 enum parse http_body_decode(struct http_body *b, char *p, size_t n, size_t *used, size_t *out)

@@ -31,6 +31,10 @@ void http_body_init(struct http_body *b, enum http_framing framing, uint64_t len
  * be at most eight times the payload (one-byte chunks have five times: slow, but legal). */
 enum parse http_body_decode(struct http_body *b, char *p, size_t n, size_t *used, size_t *out);
 
+/* Whether the n bytes are one chunk, whole and in its plainest form, at a place where one begins. Then it is decoded, without being moved: the
+ * payload stands behind *head bytes, two bytes follow it, and all of it may be sent on as the chunk it is. Else nothing has happened. */
+bool http_body_one_chunk(struct http_body *b, const char *p, size_t n, size_t *head, size_t *payload);
+
 enum { HTTP_FRAMING_FREE = 100 * 1024 }; /* picohttpparser's bound, which no honest sender has met */
 
 /* Whether the end of the connection at this point means a complete body (until-close, or already done). */

@@ -151,12 +151,9 @@ static inline const char *http_find_eol(const char *p, const char *end)
     for (; end - p >= 64; p += 64) {
         __m128i a = http_load(p), b = http_load(p + 16), c = http_load(p + 32), d = http_load(p + 48);
 
-        a = _mm_or_si128(_mm_cmpeq_epi8(a, cr), _mm_cmpeq_epi8(a, lf));
-        b = _mm_or_si128(_mm_cmpeq_epi8(b, cr), _mm_cmpeq_epi8(b, lf));
-        c = _mm_or_si128(_mm_cmpeq_epi8(c, cr), _mm_cmpeq_epi8(c, lf));
-        d = _mm_or_si128(_mm_cmpeq_epi8(d, cr), _mm_cmpeq_epi8(d, lf));
-        if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
-            break; /* the loop below finds which */
+        a = _mm_min_epu8(_mm_min_epu8(a, b), _mm_min_epu8(c, d));
+        if (_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(a, cr), a)))
+            break; /* a byte up to CR, rarely any but these two: the loop below finds which and where */
     }
     for (; end - p >= 16; p += 16) {
         __m128i v = http_load(p);

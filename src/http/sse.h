@@ -18,6 +18,11 @@ struct sse_scan {
 };
 
 void sse_scan_init(struct sse_scan *s);
+/* Whether the next byte begins a line, and no LF is owed to a CR. */
+static inline bool sse_scan_idle(const struct sse_scan *s)
+{
+    return s->state == 0;
+}
 /* Searches n new bytes (never given before) for the end of the current event. Returns the number of them that belong
  * to the event when it ends here (then call again with the rest), or 0 when it does not end within them. Each blank
  * line is an end, so an event may have no fields.

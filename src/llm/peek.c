@@ -128,19 +128,22 @@ static bool line_matters(const char *p, const char *end, struct peek *out)
     return AT(p, end, "error:"); /* GPUStack */
 }
 
-INLINE bool hit_matters(const char *p, const char *end, struct peek *out)
+/* alone: a border of events before the end matters as well, and so does any line end that is not LF. */
+INLINE bool hit_matters(const char *p, const char *end, struct peek *out, bool alone)
 {
     if (*p == '"')
         return word_matters(p + 1, end, out);
+    if (alone && (*p == '\r' || (*p == '\n' && p[1] == '\n' && end - p > 2)))
+        return true;
     /* Blank lines are most of them, and fields begin with these two letters. A tab ends no line. */
     return end - p > 1 && (p[1] == 'd' || p[1] == 'e') && (*p == '\n' || *p == '\r') && line_matters(p + 1, end, out);
 }
 
-static bool search_bytewise(enum surface surface, const char *p, const char *end, struct peek *out)
+static bool search_bytewise(enum surface surface, const char *p, const char *end, struct peek *out, bool alone)
 {
     for (; end - p >= 2; p++)
         if ((unsigned char)*p < 0x20 || (*p == '"' && memchr(letters_of[surface], p[1], LETTERS)))
-            if (hit_matters(p, end, out))
+            if (hit_matters(p, end, out, alone))
                 return true;
     return false;
 }
@@ -215,13 +218,13 @@ bool peek_wide(bool wish)
     return wide;
 }
 
-static bool search(enum surface surface, const char *p, const char *end, struct peek *out)
+static bool search(enum surface surface, const char *p, const char *end, struct peek *out, bool alone)
 {
     const char *const last = end - READ;
     uint64_t hits[RUN];
 
     if (end - p < READ)
-        return search_bytewise(surface, p, end, out);
+        return search_bytewise(surface, p, end, out, alone);
     if (!mark)
         (void)peek_wide(true);
     for (size_t left = (size_t)(end - 1 - p), n; left > 0; left -= n) {
@@ -238,7 +241,7 @@ static bool search(enum surface surface, const char *p, const char *end, struct 
                 block = last;
             }
             for (; bits; bits &= bits - 1)
-                if (hit_matters(block + __builtin_ctzll(bits), end, out))
+                if (hit_matters(block + __builtin_ctzll(bits), end, out, alone))
                     return true;
         }
     }
@@ -252,9 +255,9 @@ bool peek_wide(bool wish)
     return wish && false;
 }
 
-static bool search(enum surface surface, const char *p, const char *end, struct peek *out)
+static bool search(enum surface surface, const char *p, const char *end, struct peek *out, bool alone)
 {
-    return search_bytewise(surface, p, end, out);
+    return search_bytewise(surface, p, end, out, alone);
 }
 #endif
 
@@ -267,5 +270,15 @@ bool peek_event(enum surface surface, struct slice raw, struct peek *out)
         return false;
     if (line_matters(raw.p, end, out))
         return true;
-    return search(surface, raw.p, end, out);
+    return search(surface, raw.p, end, out, false);
+}
+
+bool peek_alone(enum surface surface, struct slice text, struct peek *out)
+{
+    const char *const end = text.p + text.n;
+
+    *out = (struct peek){0};
+    if (text.n < 3 || end[-1] != '\n' || end[-2] != '\n' || text.p[0] == '\n' || text.p[0] == '\r')
+        return false;
+    return !line_matters(text.p, end, out) && !search(surface, text.p, end, out, true);
 }

@@ -20,6 +20,10 @@ struct peek {
  * not: "error" as a whole content token asks for a reading that finds nothing. */
 bool peek_event(enum surface surface, struct slice raw, struct peek *out);
 
+/* Whether the text, which begins where an event does, is exactly one event, its lines ended by LF, for which peek_event says false: border
+ * and words in one search. False is not certain. */
+bool peek_alone(enum surface surface, struct slice text, struct peek *out);
+
 /* For tests: whether to use what only newer processors have, as it is done by itself. Returns whether it is now used. */
 bool peek_wide(bool wish);
 

@@ -363,24 +363,40 @@ static unsigned read_event(struct llm_stream *s, struct slice raw, struct arena 
     return signs ? signs : LLM_NOTHING;
 }
 
+/* Books an event that was only searched. */
+static inline unsigned searched(struct llm_stream *s, const struct peek *peek, size_t n)
+{
+    if (!peek->data)
+        return LLM_NOTHING;
+    s->events++;
+    if (peek->sequenced)
+        s->sequence = peek->sequence;
+    if (peek->ping)
+        return LLM_NOTHING;
+    count_content(s, n);
+    s->seen |= LLM_CONTENT;
+    return LLM_CONTENT;
+}
+
+bool llm_stream_alone(struct llm_stream *s, struct slice text)
+{
+    struct peek peek;
+
+    /* Behind a finish reason few events come, and what they hold is looked at more closely. */
+    if (!s->begun || (s->seen & LLM_FINISH) || !peek_alone(s->surface, text, &peek))
+        return false;
+    (void)searched(s, &peek, text.n);
+    return true;
+}
+
 unsigned llm_stream_event(struct llm_stream *s, struct slice raw, bool committed, struct arena *scratch, struct slice *error)
 {
     struct peek peek;
     unsigned signs;
 
     *error = slice_make(NULL, 0);
-    if (committed && s->begun && !peek_event(s->surface, raw, &peek)) {
-        if (!peek.data)
-            return LLM_NOTHING;
-        s->events++;
-        if (peek.sequenced)
-            s->sequence = peek.sequence;
-        if (peek.ping)
-            return LLM_NOTHING;
-        count_content(s, raw.n);
-        s->seen |= LLM_CONTENT;
-        return LLM_CONTENT;
-    }
+    if (committed && s->begun && !peek_event(s->surface, raw, &peek))
+        return searched(s, &peek, raw.n);
     signs = read_event(s, raw, scratch, error);
     if (!(signs & LLM_ERROR))
         *error = slice_make(NULL, 0);

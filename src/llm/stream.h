@@ -56,6 +56,10 @@ void llm_stream_init(struct llm_stream *s, enum surface surface, enum dialect di
  * Returns a set of enum llm_sign. */
 unsigned llm_stream_event(struct llm_stream *s, struct slice raw, bool committed, struct arena *scratch, struct slice *error);
 
+/* The same for what nearly every read of a committed stream brings: text, which begins where an event does, is one whole event with
+ * nothing in it that llm_stream_event would have read. False: it may be anything, and nothing has been booked. */
+bool llm_stream_alone(struct llm_stream *s, struct slice text);
+
 /* An event that outgrew EVENT_TAIL_MAX and flows to the client in pieces (spec 6): the first begins where the event begins,
  * the one with last == true ends it. For use after commit. Searches for what llm_stream_event would have read: a
  * `response.completed` that echoes a large request is still an honest end, and its usage counts when one piece holds it.

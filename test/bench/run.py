@@ -375,7 +375,7 @@ class Bench:
             return
         print("\nuser instructions per unit of weir (callgrind, difference of two runs):")
         for title, mode, mock, conns, body, n in (("1 KB request", "plain", "plain 1024", 8, "small", 2000), ("100 KB prompt", "plain", "plain 1024", 8, "large", 200),
-                                                 ("event", "whole", "stream %d 5", 20, "stream", 100),
+                                                 ("event", "whole", "stream %d 20", 20, "stream", 100),
                                                  ("one 429 before the answer", "plain", "plain 1024", 8, "small", 1000)):
             totals = []
             kind = "fail" if title.startswith("one") else "plain"

@@ -225,6 +225,67 @@ static void test_limits(void)
     }
 }
 
+/* A whole chunk that is left where it is counts as one that is decoded; whatever is more or less than one is left alone. */
+static void test_one_chunk(void)
+{
+    static const struct {
+        const char *text;
+        size_t head, payload; /* 0: not one */
+    } one[] = {{"5\r\nhello\r\n", 3, 5}, {"0005\r\nhello\r\n", 6, 5}, {"A\r\n0123456789\r\n", 3, 10}, {"5\r\nhello\r\n1", 0, 0}, {"5\r\nhello\r\n5\r\nhello\r\n", 0, 0},
+                 {"5\r\nhello\r", 0, 0}, {"5\r\nhell\r\n", 0, 0}, {"5\nhello\r\n", 0, 0}, {"5;a\r\nhello\r\n", 0, 0}, {"0\r\n\r\n", 0, 0}, {"", 0, 0}, {"5 \r\nhello\r\n", 0, 0},
+                 {"00000005\r\nhello\r\n", 0, 0}, {"5\r\nhello\n\n", 0, 0}, {"\r\n\r\n", 0, 0}};
+
+    for (size_t i = 0; i < COUNT(one); i++) {
+        struct http_body b, other;
+        size_t n = strlen(one[i].text), head = 0, payload = 0, used, out;
+        char *p = guard_copy(slice_make(one[i].text, n));
+
+        check_case(one[i].text);
+        http_body_init(&b, HTTP_CHUNKED, 0);
+        http_body_init(&other, HTTP_CHUNKED, 0);
+        CHECK(http_body_one_chunk(&b, p, n, &head, &payload) == (one[i].payload > 0));
+        CHECK_STR(slice_make(p, n), one[i].text);
+        if (one[i].payload) {
+            CHECK_INT(head, one[i].head);
+            CHECK_INT(payload, one[i].payload);
+            CHECK_INT(http_body_decode(&other, p, n, &used, &out), PARSE_MORE);
+        }
+        CHECK(memcmp(&b, &other, sizeof b) == 0);
+    }
+    {
+        struct http_body b;
+        size_t head, payload, used, out, tiny = 0, large = 0;
+        static char big[300];
+        int n = snprintf(big, sizeof big, "100\r\n%0256d\r\n", 0);
+
+        check_case("mostly framing");
+        http_body_init(&b, HTTP_CHUNKED, 0);
+        while (http_body_one_chunk(&b, "00001\r\nx\r\n", 10, &head, &payload))
+            tiny++;
+        CHECK(tiny > HTTP_FRAMING_FREE / 10 && tiny < HTTP_FRAMING_FREE / 9 + 1);
+        char line[] = "00001\r\nx\r\n";
+        CHECK_INT(http_body_decode(&b, line, 10, &used, &out), PARSE_BAD);
+        http_body_init(&b, HTTP_CHUNKED, 0);
+        while (large < HTTP_FRAMING_FREE && http_body_one_chunk(&b, big, (size_t)n, &head, &payload))
+            large++;
+        CHECK_INT(large, HTTP_FRAMING_FREE); /* honest streams are never too long for it */
+    }
+    {
+        struct http_body b;
+        size_t head, payload, used, out;
+        char part[] = "5\r\nhel", rest[] = "lo\r\n";
+
+        check_case("not where a chunk begins");
+        http_body_init(&b, HTTP_CHUNKED, 0);
+        CHECK_INT(http_body_decode(&b, part, 6, &used, &out), PARSE_MORE);
+        CHECK(!http_body_one_chunk(&b, "2\r\nlo\r\n", 7, &head, &payload));
+        CHECK_INT(http_body_decode(&b, rest, 4, &used, &out), PARSE_MORE);
+        CHECK(http_body_one_chunk(&b, "2\r\nlo\r\n", 7, &head, &payload));
+        http_body_init(&b, HTTP_LENGTH, 7);
+        CHECK(!http_body_one_chunk(&b, "2\r\nlo\r\n", 7, &head, &payload));
+    }
+}
+
 static void test_other_framings(void)
 {
     struct http_body b;
@@ -337,6 +398,7 @@ int main(void)
     for (size_t i = 0; i < COUNT(cases); i++)
         run_case(&cases[i]);
     test_limits();
+    test_one_chunk();
     test_other_framings();
     test_picohttpparser();
     return check_end();

@@ -328,6 +328,42 @@ static void test_peek_positions(void)
     }
 }
 
+/* Border and words in one search agree with the two that do it one after the other, on texts put together of what matters to either. */
+static void test_alone(void)
+{
+    static const char *const piece[] = {"data: {\"x\":\"", "\"}", "\n", "\n\n", "\r\n", "\r", "event: error", "event: ping", "\"usage\":null", "\"usage\":{}",
+                                        ": ", "d", "a longer run of bytes, so that blocks of sixteen and more are full", "data: [DONE]", "\"finish_reason\":\"stop\""};
+    enum { PIECES = sizeof piece / sizeof *piece };
+    uint32_t random = 1, found = 0;
+
+    check_case("alone");
+    for (unsigned i = 0; i < 200000; i++) {
+        char text[1024], *exact;
+        size_t n = 0;
+        struct sse_scan scan;
+        struct peek peek, again;
+        bool want, got;
+
+        for (unsigned k = (random >> 7) % 7 + 1; k; k--) {
+            random = random * 1664525u + 1013904223u;
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s", piece[(random >> 16) % PIECES]);
+        }
+        if (i % 2)
+            n += (size_t)snprintf(text + n, sizeof text - n, "\n\n");
+        exact = malloc(n);
+        memcpy(exact, text, n);
+        sse_scan_init(&scan);
+        want = n > 2 && sse_scan_event(&scan, exact, n) == n && !memchr(exact, '\r', n) && !peek_event(CHAT, slice_make(exact, n), &peek);
+        got = peek_alone(CHAT, slice_make(exact, n), &again);
+        CHECK(got == want);
+        if (got && want)
+            CHECK(again.data == peek.data && again.ping == peek.ping && sse_scan_idle(&scan));
+        found += got;
+        free(exact);
+    }
+    CHECK(found > 1000);
+}
+
 /* ---- usage through a stream ---- */
 
 static void feed(struct llm_stream *s, const char *raw, bool committed)
@@ -632,9 +668,11 @@ int main(void)
     (void)peek_wide(false); /* first as older processors do it */
     test_events();
     test_peek_positions();
+    test_alone();
     (void)peek_wide(true);
     test_events();
     test_peek_positions();
+    test_alone();
     test_usage();
     test_may_end();
     test_large();
