@@ -61,8 +61,8 @@ build/setup.ok: test/setup.sh
 	@touch $@
 
 # The dashboard, packed into a table that src/admin/page.c takes in.
-build/page_data.h: src/admin/page.py $(wildcard src/admin/page/*)
-	$(call say,PACK,src/admin/page)python3 src/admin/page.py src/admin/page $@ build/page
+build/page_data.h: src/admin/page.py src/admin/openapi.json $(wildcard src/admin/page/*)
+	$(call say,PACK,src/admin/page)python3 src/admin/page.py src/admin/page src/admin/openapi.json $@ build/page
 $(foreach b,rel host asan cov fuzz,build/$(b)/src/admin/page.o): build/page_data.h
 
 build/bearssl.mk: vendor/fetch.sh vendor/SHA256SUMS | build/setup.ok vendor/bearssl/inc/bearssl.h vendor/jsmn/jsmn.h

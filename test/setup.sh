@@ -90,6 +90,14 @@ if [ "$(cat "$tools/venv/stamp-admin" 2>/dev/null)" != "$want" ]; then
 	quietly "$tools/venv/bin/python" -m pip install -q --disable-pip-version-check -r test/e2e/requirements-admin.txt
 	echo "$want" >"$tools/venv/stamp-admin"
 fi
+# What plays the API's own description against it; apart, as it wants other versions of the same packages.
+want=$(stamp test/e2e/requirements-schema.txt)
+if [ "$(cat "$tools/schema/stamp" 2>/dev/null)" != "$want" ]; then
+	rm -rf "$tools/schema"
+	quietly python3 -m venv "$tools/schema"
+	quietly "$tools/schema/bin/python" -m pip install -q --disable-pip-version-check -r test/e2e/requirements-schema.txt
+	echo "$want" >"$tools/schema/stamp"
+fi
 want=$(stamp test/e2e/node/package.json test/e2e/node/package-lock.json)
 if [ "$(cat "$tools/node/stamp" 2>/dev/null)" != "$want" ]; then
 	rm -rf "$tools/node"

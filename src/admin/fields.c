@@ -68,6 +68,17 @@ static bool type_fits(enum field_type f, enum json_type t)
 
 static const char *const type_word[FIELD_TYPES] = {"a string", "an object", "a list", "a number", "true or false"};
 
+/* Within a list or an object null means nothing: whatever it is for is left out instead. Tokens stand in the order of the text. */
+static bool holds_null(const struct json_doc *d, int key)
+{
+    int end = json_next(d, key);
+
+    for (int tok = json_value(d, key) + 1; tok < (end >= 0 ? end : d->count); tok++)
+        if (json_type_of(d, tok) == JSON_NULL)
+            return true;
+    return false;
+}
+
 /* One member against its row. */
 static bool check_one(struct admin_call *c, const struct field *f, int value, bool create)
 {
@@ -120,6 +131,10 @@ bool fields_check(struct admin_call *c, const struct field *f, bool create)
         seen |= 1u << i;
         if (!check_one(c, &f[i], json_value(d, key), create))
             return false;
+        if (holds_null(d, key)) {
+            admin_error(c, 422, f[i].name, "%s holds a null. Leave out what has no value.", f[i].name);
+            return false;
+        }
     }
     for (unsigned i = 0; create && f[i].name; i++)
         if ((f[i].flags & FIELD_NEEDED) && !(seen & 1u << i)) {

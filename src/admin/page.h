@@ -1,4 +1,4 @@
-/* The dashboard's files, compiled in: an exact-match table from path to bytes. No file is opened, no path is put together. */
+/* The dashboard's files and the API's description, compiled in: an exact-match table from path to bytes. No file is opened, no path is put together. */
 #ifndef ADMIN_PAGE_H
 #define ADMIN_PAGE_H
 

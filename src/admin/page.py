@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Makes the dashboard's files ready to be compiled in.
 
-    python3 src/admin/page.py src/admin/page OUT.h [FOLDER]
+    python3 src/admin/page.py src/admin/page src/admin/openapi.json OUT.h [FOLDER]
 
 Comments and the space that nothing needs go; names and everything else stay as they were written. What is left is compressed, and goes as a table of paths, types, entity tags and bytes into OUT.h. With FOLDER the texts as they will be served
 are written there too, for tests. The output depends on the input alone."""
 import gzip
 import hashlib
+import json
 import pathlib
 import re
 import sys
 
-TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-MOST = 80 * 1024  # all files together, as they are served
+TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+         ".json": "application/json"}
+MOST = 80 * 1024  # the page's files together, as they are served
 
 # A regular expression may only begin where a value may.
 REGEX = r"(?<=[(,=:\[!&|?{};])\s*/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*"
@@ -51,13 +53,17 @@ def markup(text):
     return re.sub(r"\n\s+", "\n", text)
 
 
-def main(folder, out, copies=None):
-    files = sorted(p for p in pathlib.Path(folder).iterdir() if p.suffix in TYPES)
+def document(text):
+    return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def main(folder, api, out, copies=None):
+    files = sorted(p for p in pathlib.Path(folder).iterdir() if p.suffix in TYPES) + [pathlib.Path(api)]
     rows, total = [], 0
     lines = ["/* Made by page.py from the files in src/admin/page; do not edit. */"]
     for n, path in enumerate(files):
-        text = {".js": script, ".css": style, ".html": markup}[path.suffix](path.read_text(encoding="utf-8")).encode()
-        total += len(text)
+        text = {".js": script, ".css": style, ".html": markup, ".json": document}[path.suffix](path.read_text(encoding="utf-8")).encode()
+        total += len(text) if path.suffix != ".json" else 0
         if copies:
             pathlib.Path(copies).mkdir(parents=True, exist_ok=True)
             (pathlib.Path(copies) / path.name).write_bytes(text)

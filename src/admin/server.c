@@ -200,11 +200,13 @@ static void judge(struct admin_conn *a, const struct http_request *r)
     a->call.head = r->method == HTTP_HEAD;
     a->by = open ? SLICE("") : admin_key_of(r, c);
     a->route = admin_route_find(method, r->path, &arg, &allow);
+    if (page_find(r->path))
+        allow = "GET, HEAD";
     if (!admin_head_allowed(r, c, open, &no))
         ;
     else if (!open && !a->by.n)
         no = (struct admin_refusal){401, "An API key is needed: Authorization: Bearer KEY."};
-    else if (!a->route && allow)
+    else if (!a->route && !open && allow)
         no = (struct admin_refusal){405, "This path does not take that method."};
     else if (!a->route && !open)
         no = (struct admin_refusal){404, "There is no such path."};

@@ -135,7 +135,7 @@ void watch_requests(struct admin_call *c)
         boot_ms = clock_wall_ms();
     if (!admin_query_only(c, names) || !admin_query_limit(c, 100, REQUESTS_MAX, &limit))
         return;
-    if (admin_query(c, "after", &after_text) && !slice_u64(after_text, &after)) {
+    if (admin_query(c, "after", &after_text) && (!slice_u64(after_text, &after) || after > INT64_MAX)) {
         admin_error(c, 422, "after", "after must be the `next` of an earlier answer.");
         return;
     }

@@ -61,7 +61,8 @@ static void test_texts(void)
             if (slice_find(text, slice_str(banned[k])) >= 0 && !CHECK(!"a banned word"))
                 printf("     %s in %s\n", banned[k], a->path);
         CHECK_INT(slice_find(text, slice_make("\0", 1)), -1);
-        total += a->len;
+        if (strcmp(a->path, "/openapi.json") != 0)
+            total += a->len;
         free(out);
     }
     CHECK(total > 40000 && total <= 80 * 1024);
