@@ -6,7 +6,7 @@
 
 enum { GUESS_MIN = 4096 };
 
-struct slice render_all(struct arena *a, size_t guess, render_fn *write, void *arg)
+struct slice render_all(struct arena *a, size_t guess, render_fn *put, void *arg)
 {
     for (size_t cap = guess < GUESS_MIN ? GUESS_MIN : guess;; cap *= 4) {
         char *p = arena_take_bytes(a, cap);
@@ -15,7 +15,7 @@ struct slice render_all(struct arena *a, size_t guess, render_fn *write, void *a
         if (!p)
             return slice_make(NULL, 0);
         json_out_init(&o, p, cap);
-        write(&o, arg);
+        put(&o, arg);
         if (!o.full)
             return json_out_done(&o);
     }

@@ -20,6 +20,6 @@ struct slice render_etag(const struct resource *r, struct arena *a);
 
 /* Calls `write` with more and more room until it fits; {NULL, 0}: ADMIN_ARENA_MAX is not enough. */
 typedef void render_fn(struct json_out *o, void *arg);
-struct slice render_all(struct arena *a, size_t guess, render_fn *write, void *arg);
+struct slice render_all(struct arena *a, size_t guess, render_fn *put, void *arg);
 
 #endif

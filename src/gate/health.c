@@ -474,7 +474,8 @@ bool health_clear(struct health *h, const struct conf *c, struct slice id, int64
             h->key[item.key->index] = (struct cool){0};
         } else {
             p = pair_find(h, pair_hash(h, item.key, item.model));
-            *p = (struct pair){0};
+            if (p)
+                *p = (struct pair){0};
         }
         return true;
     }

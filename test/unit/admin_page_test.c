@@ -58,7 +58,7 @@ static void test_texts(void)
         CHECK(a->etag[0] == '"' && strlen(a->etag) == 18);
         /* Stored text can only become markup or code through one of these (S-56). */
         for (size_t k = 0; k < sizeof banned / sizeof *banned; k++)
-            if (slice_find(text, slice_str(banned[k])) >= 0 && !CHECK(!"a banned word"))
+            if (!CHECK(slice_find(text, slice_str(banned[k])) < 0))
                 printf("     %s in %s\n", banned[k], a->path);
         CHECK_INT(slice_find(text, slice_make("\0", 1)), -1);
         if (strcmp(a->path, "/openapi.json") != 0)
