@@ -123,10 +123,12 @@ def load(requests, seed, folder):
     fds = weir.fds()
     warm = soak(weir, ports, WARM, seed)
     check(weir.settle(fds) == fds, "I-4: %d descriptors after warming up, %d before" % (weir.fds(), fds))
+    time.sleep(QUIET)
     memory, cpu = weir.memory(), weir.cpu()
     got = soak(weir, ports, requests, seed + 1)
     cpu = weir.cpu() - cpu
     after = weir.settle(fds)
+    time.sleep(QUIET)
     grown = weir.memory() - memory
     for name, r in (("warm-up", warm), ("soak", got)):
         check(r["breaches"] == 0, "%s: %d breaches" % (name, r["breaches"]))
@@ -136,7 +138,6 @@ def load(requests, seed, folder):
     check(got["whole"] > requests * 0.7 and got["refused"] > 0 and got["cut"] > 0 and got["left"] > 0, "ends: %s" % got)
     check(after == fds, "I-4: %d descriptors at the end, %d before" % (after, fds))
     check(grown < 1024, "I-4: %d KB more memory after %d requests" % (grown, requests))
-    time.sleep(QUIET)
     status, text = weir.stop()
     left = re.search(r'"msg":"left: (.*?)"', text)
     check(status == 0, "ended with %d" % status)
