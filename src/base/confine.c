@@ -192,9 +192,9 @@ bool confine(enum confine_role role, const char **why)
     size_t n = confine_filter(role, mode, op);
 
     *why = "";
+    sys_drop_rights();
     if (mode == CONFINE_OFF)
         return true;
-    sys_drop_rights();
     *why = n ? "the kernel has no system call filters, or refuses them" : "there is no list of system calls for this architecture";
     return n && sys_filter(op, n) == 0;
 }

@@ -430,19 +430,35 @@ int sys_filter(const struct sys_filter_op *op, size_t n)
 #endif
 }
 
-void sys_drop_rights(void)
+static long set_rights(uint32_t set)
 {
     struct {
         uint32_t version;
         int pid;
     } head = {0x20080522 /* _LINUX_CAPABILITY_VERSION_3 */, 0};
-    uint32_t none[6] = {0};
+    uint32_t rights[6] = {set, set}; /* effective, permitted, inheritable of the low ones, then of the high ones */
 
-#if defined(WEIR_DEBUG) || defined(WEIR_UNCONFINED)
-    return;
-#endif
+    return syscall(SYS_capset, &head, rights);
+}
+
+/* The calls themselves: the C library's do it for all threads, with machinery for that, and there is one. */
+int sys_become(uint32_t uid, uint32_t gid)
+{
+    if (geteuid() == uid && getegid() == gid && uid != 0)
+        return 0;
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1 || syscall(SYS_setgroups, 0, NULL) == -1 || syscall(SYS_setresgid, gid, gid, gid) == -1 ||
+        syscall(SYS_setresuid, uid, uid, uid) == -1 || set_rights(1u << 10 /* CAP_NET_BIND_SERVICE */) == -1)
+        return -1;
+    sys_no_dumps(); /* the kernel sets it anew with the user */
+    return 0;
+}
+
+void sys_drop_rights(void)
+{
+#if !defined(WEIR_DEBUG) && !defined(WEIR_UNCONFINED)
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    (void)syscall(SYS_capset, &head, none);
+    (void)set_rights(0);
+#endif
 }
 
 void sys_no_dumps(void)

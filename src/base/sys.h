@@ -79,6 +79,8 @@ struct sys_filter_op {
     uint32_t k;
 };
 int sys_filter(const struct sys_filter_op *op, size_t n);  /* for good; needs sys_drop_rights() before */
+/* Another user and group, no others beside them; of root's rights only that to bind low ports stays. -1: not root, and not that user already. */
+int sys_become(uint32_t uid, uint32_t gid);
 void sys_drop_rights(void);                                /* no capability any more, and no program run from here gains one */
 void sys_no_dumps(void);                                   /* this process leaves no core and nobody traces it */
 

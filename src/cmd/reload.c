@@ -21,7 +21,7 @@
 
 enum {
     CA_MAX = 8 << 20,
-    FIXED = 6,          /* settings that the process is built around at its start */
+    FIXED = 7,          /* settings that the process is built around at its start */
     RELOAD_GAP_MS = 50, /* between two readings of the file: a storm of signals costs twenty a second and no more (L-24) */
 };
 
@@ -185,7 +185,7 @@ static uint64_t listen_hash(bool on, const struct conf_listen *l)
     return on ? hash_bytes(l->host, l->port) : 0;
 }
 
-static const char *const fixed_name[FIXED] = {"listen", "admin.listen", "stateDir", "limits.maxConnections", "limits.memory", "sandbox"};
+static const char *const fixed_name[FIXED] = {"listen", "admin.listen", "stateDir", "limits.maxConnections", "limits.memory", "sandbox", "user"};
 
 static void fixed_of(const struct conf *c, uint64_t out[FIXED])
 {
@@ -195,6 +195,7 @@ static void fixed_of(const struct conf *c, uint64_t out[FIXED])
     out[3] = c->max_connections;
     out[4] = c->memory;
     out[5] = c->sandbox;
+    out[6] = hash_bytes(c->user, 0);
 }
 
 static void tell_restart(const struct conf *c)

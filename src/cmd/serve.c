@@ -12,6 +12,7 @@
 #include "cmd/plane.h"
 #include "cmd/reload.h"
 #include "cmd/state.h"
+#include "cmd/user.h"
 
 enum { FILE_MAX = 8 << 20, CONFIG_MAX = 4 << 20 };
 
@@ -160,7 +161,7 @@ int cmd_serve(const struct options *o)
         return 1;
     reload_from(o->config, text);
     plane_init();
-    if (!state_open(c, o->salvage) || !(c = reload_with_stored(c)) || !cmd_start(c))
+    if (!user_become(c->user) || !state_open(c, o->salvage) || !(c = reload_with_stored(c)) || !cmd_start(c))
         return 1;
     return cmd_run();
 }

@@ -156,6 +156,7 @@ struct conf {
     enum log_level log_level;
     bool log_requests;
     enum confine_mode sandbox;
+    struct slice user;                  /* whom root becomes; empty: nobody else */
 
     struct provider *provider;
     uint32_t nproviders, norigins;

@@ -398,6 +398,8 @@ static void load_sandbox(struct build *b)
     static const char *const names[] = {"on", "kill", "off", NULL}; /* as enum confine_mode */
     int mode = CONFINE_ON;
 
+    if (build_section(b, SECTION_USER))
+        load_path(b, "user", &b->c->user);
     if (build_section(b, SECTION_SANDBOX))
         load_word(b, "sandbox", names, "on, kill or off", &mode);
     b->c->sandbox = (enum confine_mode)mode;
@@ -485,6 +487,7 @@ static void find_sections(struct build *b)
         [SECTION_UPSTREAM] = "upstream",
         [SECTION_SIM] = "sim",
         [SECTION_SANDBOX] = "sandbox",
+        [SECTION_USER] = "user",
         [SECTION_LOG] = "log",
         [SECTION_PROVIDERS] = "providers",
         [SECTION_MANAGED] = "managed",

@@ -3,9 +3,12 @@ run with "sandbox": "kill" too, so that a system call missing in the list ends w
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import time
 
 import pytest
 
@@ -20,6 +23,18 @@ LOCKED = {"NoNewPrivs": "1", "Seccomp": "2", "CapEff": "0" * 16, "CapPrm": "0" *
 
 def status(pid):
     return dict(l.split(":\t", 1) for l in pathlib.Path("/proc/%d/status" % pid).read_text().splitlines() if ":\t" in l)
+
+
+def check_locked(pid):
+    """Right after it has said that it listens, before it takes the first connection."""
+    until = time.monotonic() + 5
+    while True:
+        got = status(pid)
+        if {k: got[k] for k in LOCKED} == LOCKED or time.monotonic() > until:
+            break
+        time.sleep(0.02)
+    assert {k: got[k] for k in LOCKED} == LOCKED, (pid, got)
+    return got
 
 
 def helpers(pid):
@@ -40,8 +55,7 @@ def test_both_processes_are_locked_in(upstream, tmp_path):
         kids = helpers(weir.proc.pid)
         assert len(kids) >= 1
         for pid in [weir.proc.pid] + [k for k in kids if "store" in status(k)["Name"]]:
-            got = status(pid)
-            assert {k: got[k] for k in LOCKED} == LOCKED, (pid, got)
+            check_locked(pid)
         assert weir.call(Chat.path, Chat.request("up:text", False)).status == 200
         assert weir.call(Chat.path, Chat.request("named:text", True)).status == 200
         conf["log"]["level"] = "debug"
@@ -71,6 +85,30 @@ def test_nobody_may_look_in(upstream):
         probe = "import os,sys\nos.setgroups([]); os.setgid(65534); os.setuid(65534)\ntry:\n open('/proc/%d/mem','rb'); sys.exit(1)\nexcept PermissionError:\n sys.exit(0)" % weir.proc.pid
         assert subprocess.run(["python3", "-c", probe]).returncode == 0
         assert pathlib.Path("/proc/%d/mem" % weir.proc.pid).stat().st_uid == 0
+
+
+def test_root_becomes_somebody(upstream):
+    """Before the state is opened, and a low port is had all the same."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    state = pathlib.Path(tempfile.mkdtemp(prefix="weir-user-"))   # not below pytest's own folder, which is root's alone
+    os.chown(state, 64321, 64322)
+    port = next(p for p in range(1023, 700, -1) if socket.socket().connect_ex(("127.0.0.1", p)) != 0)
+    conf = config(providers=[provider("up", upstream.base + "/v1")], stateDir=str(state), user="64321:64322", listen="127.0.0.1:%d" % port)
+    with Weir(conf) as weir:
+        for pid in [weir.proc.pid] + helpers(weir.proc.pid):
+            if "launch" not in status(pid)["Name"]:   # it starts the next one as root, and does nothing else
+                got = check_locked(pid)
+                assert set(got["Uid"].split()) == {"64321"} and set(got["Gid"].split()) == {"64322"} and got["Groups"].split() == [], got
+        assert weir.call(Chat.path, Chat.request("up:text", False)).status == 200
+    assert (state / "weir.log").stat().st_uid == 64321
+    shutil.rmtree(state)
+
+
+@pytest.mark.parametrize("user", ["nobody-of-that-name", "12", "a:b"])
+def test_nobody_of_that_name(user):
+    with pytest.raises(AssertionError, match="did not start"):
+        Weir(config(user=user))
 
 
 def test_a_full_table_of_descriptors_is_survived(upstream):

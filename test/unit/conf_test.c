@@ -176,6 +176,7 @@ static void same_defaults(const struct conf *c)
     CHECK_INT(c->log_level, LOG_INFO);
     CHECK(c->log_requests);
     CHECK_INT(c->sandbox, CONFINE_ON);
+    CHECK_INT(c->user.n, 0);
 }
 
 static void defaults(void)
@@ -241,7 +242,7 @@ static const char full_text[] =
     "  \"upstream\": { \"caFile\": \"file:/etc/ca.pem\", \"dns\": [\"127.0.0.1:5353\", \"1.1.1.1\", \"::1\"],\n"
     "    \"allowPrivate\": true },\n"
     "  \"sim\": true,\n"
-    "  \"sandbox\": \"off\",\n"
+    "  \"sandbox\": \"off\", \"user\": \"weir\",\n"
     "  \"managed\": { \"openai\": [\"env:KEY\", \"env:NOT_SET\", \"env:KEY_NL\"], \"anthropic\": [\"env:EMPTY\"] },\n"
     "  \"providers\": [\n"
     "    { \"providerId\": \"openai\", \"baseUrl\": \"http://127.0.0.1:9001/v1\" },\n"
@@ -304,6 +305,7 @@ static void full_settings(const struct conf *c)
     CHECK_STR(c->dns[2].host, "::1");
     CHECK(c->sim);
     CHECK_INT(c->sandbox, CONFINE_OFF);
+    CHECK_STR(c->user, "weir");
     CHECK_INT(c->log_level, LOG_WARN);
     CHECK(!c->log_requests);
     CHECK_INT(c->nwarnings, 2);
