@@ -506,7 +506,7 @@ static void run_waiting(struct timer *t)
 
         reg.first = (reg.first + 1) % ADMIN_CONNS;
         reg.nwaiting--;
-        reg.waiting[i].run(reg.waiting[i].call);
+        admin_resume(reg.waiting[i].call, reg.waiting[i].run);
     }
 }
 

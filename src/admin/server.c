@@ -41,7 +41,7 @@ struct admin_conn {
     const struct admin_route *route;
     struct arena arena;
     struct admin_call call;
-    struct slice by;
+    bool keyed;                /* the head brought a key that is known */
     bool keep_alive, unread, answered, in_handler;
 };
 
@@ -184,6 +184,8 @@ static bool takes_body(enum http_method m)
     return m == HTTP_POST || m == HTTP_PATCH;
 }
 
+static const char key_needed[] = "An API key is needed: Authorization: Bearer KEY.";
+
 /* What a head alone decides. */
 static void judge(struct admin_conn *a, const struct http_request *r)
 {
@@ -198,14 +200,14 @@ static void judge(struct admin_conn *a, const struct http_request *r)
     a->keep_alive = r->keep_alive && !server.draining;
     a->unread = body;
     a->call.head = r->method == HTTP_HEAD;
-    a->by = open ? SLICE("") : admin_key_of(r, c);
+    a->keyed = !open && admin_key_of(r, c).n;
     a->route = admin_route_find(method, r->path, &arg, &allow);
     if (page_find(r->path))
         allow = "GET, HEAD";
     if (!admin_head_allowed(r, c, open, &no))
         ;
-    else if (!open && !a->by.n)
-        no = (struct admin_refusal){401, "An API key is needed: Authorization: Bearer KEY."};
+    else if (!open && !a->keyed)
+        no = (struct admin_refusal){401, key_needed};
     else if (!a->route && !open && allow)
         no = (struct admin_refusal){405, "This path does not take that method."};
     else if (!a->route && !open)
@@ -346,8 +348,13 @@ static void dispatch(struct admin_conn *a)
     (void)http_request_parse(r, a->in.p, a->head_len, &seen, &bad); /* as before, but the bytes may have moved */
     *c = (struct admin_call){.method = r->method == HTTP_HEAD ? HTTP_GET : r->method, .path = r->path, .query = r->query,
                              .if_match = http_request_get(r, HTTP_IF_MATCH), .if_none_match = http_request_get(r, HTTP_IF_NONE_MATCH),
-                             .accept_encoding = http_request_get(r, HTTP_ACCEPT_ENCODING), .by = a->by, .arena = &a->arena,
+                             .accept_encoding = http_request_get(r, HTTP_ACCEPT_ENCODING), .arena = &a->arena,
                              .head = r->method == HTTP_HEAD, .conn = a};
+    /* Asked again, as the key may have been deleted while the body came; copied, as it may be while the call runs. */
+    if (a->keyed && !(c->by = arena_copy(c->arena, admin_key_of(r, admin.conf()))).n) {
+        refuse(a, arena_overflowed(c->arena) ? 500 : 401, arena_overflowed(c->arena) ? "Out of memory." : key_needed, false);
+        return;
+    }
     a->state = RUNNING;
     server.running++;
     timer_disarm(&a->timer);
@@ -363,6 +370,17 @@ static void dispatch(struct admin_conn *a)
             a->route->run(c);
     }
     a->in_handler = false;
+}
+
+void admin_resume(struct admin_call *c, admin_handler *handler)
+{
+    struct admin_conn *a = c->conn;
+
+    a->in_handler = true;
+    handler(c);
+    a->in_handler = false;
+    if (a->state != RUNNING)
+        run(a);
 }
 
 /* ---- Answers ---- */
@@ -626,14 +644,12 @@ void admin_init(const struct admin_hooks *hooks)
 bool admin_open(const struct addr *at, const char **why)
 {
     server.draining = false;
-    if (!server.ready) { /* tests come back here */
-        list_init(&server.all);
-        if (!pool_init(&server.pool, ADMIN_CONNS, sizeof(struct admin_conn))) {
-            *why = "no address space";
-            return false;
-        }
-        server.ready = true;
+    list_init(&server.all);
+    if (!pool_init(&server.pool, ADMIN_CONNS, sizeof(struct admin_conn))) {
+        *why = "no address space";
+        return false;
     }
+    server.ready = true;
     return listen_open(&server.listener, at, on_accept, why);
 }
 

@@ -26,6 +26,9 @@ struct slice admin_key_of(const struct http_request *r, const struct conf *c);
 /* Of the keys made over the API. */
 struct slice admin_stored_key(const uint8_t sha256[32]);
 
+/* Calls a handler once more, for a call whose turn had not come (registry_turn). As when it was called first, an answer leaves only after it has returned. */
+void admin_resume(struct admin_call *c, admin_handler *handler);
+
 /* Percent-decodes into the arena; false when it is malformed, holds NUL, or there is no memory. */
 bool admin_decode(struct slice raw, bool plus, struct arena *a, struct slice *out);
 

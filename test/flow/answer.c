@@ -90,7 +90,7 @@ bool answer_read(struct slice s, bool ended, struct answer *a)
     a->length = (size_t)end + 4;
     rest = slice_from(s, a->length);
     make_room(rest.n + 1);
-    if (a->status < 200) {
+    if (a->status < 200 || a->status == 204 || a->status == 304) {
         a->complete = true;
     } else if (answer_field(a, "transfer-encoding").n) {
         a->chunked = true;

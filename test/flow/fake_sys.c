@@ -226,8 +226,15 @@ size_t fake_take(struct peer *p, size_t most)
 
 bool fake_knock(struct peer *p)
 {
+    return fake_knock_at(p, 0);
+}
+
+bool fake_knock_at(struct peer *p, unsigned nth)
+{
     for (int i = 0; i < SOCKS_MAX; i++)
-        if (socks[i].kind == SOCK_LISTENER && socks[i].nwaiting < 64) {
+        if (socks[i].kind == SOCK_LISTENER && nth-- == 0) {
+            if (socks[i].nwaiting == 64)
+                return false;
             p->sock = sock_new(SOCK_STREAMING); /* the kernel has the connection, the gate does not know it yet */
             if (!p->sock)
                 return false;

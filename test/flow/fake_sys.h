@@ -109,6 +109,7 @@ void fake_deliver_rst(struct peer *p);
 size_t fake_take(struct peer *p, size_t most);
 /* A client at the listener's door. False: nobody listens. */
 bool fake_knock(struct peer *p);
+bool fake_knock_at(struct peer *p, unsigned nth); /* the nth listener's, in order of their descriptors */
 void fake_peer_init(struct peer *p);
 void fake_peer_drop(struct peer *p); /* frees its memory; the socket, if any, sees a reset */
 

@@ -54,6 +54,13 @@ void flow_reload(const char *gateway, const char *router, const char *without);
 unsigned flow_old_worlds(void); /* replaced snapshots that somebody still uses; the leak check wants 0 */
 void flow_cut(void);            /* as the drain's deadline does */
 
+/* Before opening: a second listener beside the gate's, such as the admin plane's. plan may be enlarged for it; close is called in the
+ * leak check, when no new connection may come any more. It may use the heap. */
+struct gate_plan;
+void flow_beside(void (*plan)(struct gate_plan *p), bool (*open)(void), void (*close)(void));
+struct conf;
+struct conf *flow_conf(void);   /* in force now, borrowed */
+
 /* Lets everything happen that can happen now, without time passing. */
 void flow_settle(void);
 /* Lets ms pass, with all that happens meanwhile. */

@@ -322,6 +322,11 @@ static bool play_conn(struct provider_end *e, struct pconn *c)
 
 struct client *client_open(void)
 {
+    return client_open_at(0);
+}
+
+struct client *client_open_at(unsigned nth)
+{
     struct client *c = calloc(1, sizeof *c);
     int i = 0;
 
@@ -332,7 +337,7 @@ struct client *client_open(void)
     clients[i] = c;
     fake_peer_init(&c->peer);
     c->reading = true;
-    c->open = fake_knock(&c->peer);
+    c->open = fake_knock_at(&c->peer, nth);
     return c;
 }
 

@@ -97,6 +97,7 @@ struct client {
 };
 
 struct client *client_open(void);
+struct client *client_open_at(unsigned nth); /* the nth listener, 0: the gate's */
 void client_send(struct client *c, const char *text);
 void client_send_n(struct client *c, const void *p, size_t n);
 void client_fin(struct client *c);
