@@ -61,10 +61,11 @@ struct resource *registry_make(const struct resource *r)
 {
     size_t n = r->id.n + r->body.n + r->secret.n + r->redacted.n + r->by.n + r->updated_by.n + 6;
     struct resource *copy = mem_heap_take(sizeof *copy + n);
-    char *p = (char *)(copy + 1);
+    char *p;
 
     if (!copy)
         return NULL;
+    p = (char *)(copy + 1);
     *copy = *r;
     copy->node = (struct list){NULL, NULL};
     copy->id = pack(&p, r->id);

@@ -208,7 +208,7 @@ void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, co
         http_out_field(&o, SLICE("www-authenticate"), SLICE("Bearer"));
     retry_fields(&o, d.retry_after_s, d.should_retry);
     if (d.limits) {
-        for (int anthropic = 0; anthropic <= anthropic_shape(x); anthropic++) { /* the first for tools that know no other */
+        for (int anthropic = 0; anthropic <= (anthropic_shape(x) ? 1 : 0); anthropic++) { /* the first for tools that know no other */
             limit_fields(&o, "requests", &d.limits->requests, anthropic);
             limit_fields(&o, "tokens", &d.limits->tokens, anthropic);
         }
