@@ -2,7 +2,9 @@
  * have begun. */
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/sys.h"
@@ -16,6 +18,9 @@ static struct {
     uint64_t dropped;
     struct timer flush;
     bool ready;
+    bool file;    /* fd is a file of ours, to be closed */
+    bool torn;    /* the first line of the ring has begun to leave */
+    bool failing; /* the last write failed for another reason than a reader that is behind */
 } out = {.fd = 2, .level = LOG_INFO};
 
 static char ring[LOG_RING]; /* apart from the struct: only zeros cost nothing in the binary */
@@ -36,6 +41,48 @@ void log_init(int fd, enum log_level level)
     if (!out.ready)
         timer_init(&out.flush, on_flush);
     out.ready = true;
+}
+
+void log_set_level(enum log_level level)
+{
+    out.level = level;
+}
+
+/* What a line has left in the old place can't be continued in the new one. */
+static void drop_torn(void)
+{
+    ptrdiff_t n = slice_find_char(slice_make(ring + out.from, out.to - out.from), '\n');
+
+    if (out.torn && n >= 0) {
+        out.from += (size_t)n + 1;
+        out.dropped++;
+    }
+    out.torn = false;
+}
+
+bool log_use(struct slice path)
+{
+    char name[LOG_PATH_MAX];
+    int fd = 2;
+
+    if (path.n >= sizeof name) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    if (path.n) {
+        memcpy(name, path.p, path.n);
+        name[path.n] = '\0';
+        if ((fd = sys_open_append(name)) == -1)
+            return false;
+    }
+    log_flush();
+    drop_torn();
+    if (out.file)
+        sys_close(out.fd);
+    out.fd = fd;
+    out.file = path.n > 0;
+    out.failing = false;
+    return true;
 }
 
 bool log_wants(enum log_level level)
@@ -96,14 +143,20 @@ void log_flush(void)
     while (out.from < out.to) {
         ssize_t n = sys_write(out.fd, ring + out.from, out.to - out.from);
 
-        if (n <= 0)
+        if (n <= 0) {
+            if (out.file && errno != EAGAIN && !out.failing) /* once, until it works again */
+                text_print(TEXT_ERR, "weir: log.file can't be written (%s); lines wait, and are dropped when too many do\n", strerror(errno));
+            out.failing = out.file && errno != EAGAIN;
             break;
+        }
+        out.failing = false;
         out.from += (size_t)n;
+        out.torn = ring[out.from - 1] != '\n';
     }
     if (out.from == out.to)
         out.from = out.to = 0;
     else if (out.ready)
-        timer_arm(&out.flush, clock_ms() + LOG_FLUSH_MS);
+        timer_arm(&out.flush, clock_ms() + (out.failing ? LOG_RETRY_MS : LOG_FLUSH_MS));
 }
 
 void log_line(struct slice object)
@@ -120,7 +173,7 @@ void log_line(struct slice object)
     memcpy(ring + out.to, object.p, object.n);
     out.to += object.n;
     ring[out.to++] = '\n';
-    if (!out.ready || out.to - out.from >= LOG_FLUSH_AT)
+    if (!out.ready || (out.to - out.from >= LOG_FLUSH_AT && !out.failing))
         log_flush();
     else if (!timer_armed(&out.flush))
         timer_arm(&out.flush, clock_ms() + LOG_FLUSH_MS);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/must.h"
 #include "base/slice.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -14,11 +15,19 @@ enum {
     LOG_LINE_MAX = 4096,   /* one line with its newline */
     LOG_RING = 1 << 18,
     LOG_FLUSH_MS = 50,     /* a line waits this long at most for others to leave with it */
-    LOG_FLUSH_AT = 1 << 15 /* ring bytes that make it leave at once */
+    LOG_FLUSH_AT = 1 << 15,/* ring bytes that make it leave at once */
+    LOG_RETRY_MS = 1000,   /* after a write that failed: a full disk is not asked for every line */
+    LOG_PATH_MAX = 4096
 };
 
 /* fd: where lines go (2 for stderr). Needs timers. Lines below level are not made. */
 void log_init(int fd, enum log_level level);
+void log_set_level(enum log_level level);
+/* From now on lines go to the end of this file, which is made (0600) when missing and opened anew each time, so that a file that was
+ * moved away is let go; an empty path: to stderr. Never through a symbolic link. False with errno: all stays as it was.
+ * A write that fails (full disk, I/O error) is said once on stderr and tried again every LOG_RETRY_MS; what does not fit into the ring
+ * meanwhile is dropped and counted. */
+MUST_USE bool log_use(struct slice path);
 bool log_wants(enum log_level level);
 /* {"time":...,"level":...,"msg":text}: text is formatted, then escaped and cut to fit. For start-up and rare events. */
 __attribute__((format(printf, 2, 3))) void log_say(enum log_level level, const char *format, ...);

@@ -271,7 +271,7 @@ int sys_open_append(const char *path)
 {
     int r;
 
-    RETRY(r, open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+    RETRY(r, open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600));
     return r;
 }
 

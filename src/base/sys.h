@@ -55,7 +55,7 @@ MUST_USE bool sys_random(void *out, size_t n);             /* getrandom, waits f
 
 /* ---- Files, signals, memory ---- */
 int sys_open_read(const char *path);
-int sys_open_append(const char *path);                     /* created 0600 */
+int sys_open_append(const char *path);                     /* created 0600; never through a symbolic link */
 int sys_create_exclusive(const char *path);                /* 0600, O_EXCL | O_NOFOLLOW */
 ssize_t sys_read(int fd, void *buf, size_t cap);
 ssize_t sys_write(int fd, const void *buf, size_t n);

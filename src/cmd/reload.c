@@ -259,7 +259,9 @@ bool reload_apply(struct conf *c, bool files, char *why, size_t cap)
     reload_dns(c, &servers);
     dns_use(&servers);
     dial_allow_private(c->allow_private);
-    log_init(2, c->log_level);
+    log_set_level(c->log_level);
+    if (files && !log_use(c->log_file))
+        log_say(LOG_ERROR, "log.file can't be opened (%s): lines go where they went", strerror(errno));
     keep(c, &trust, &identity);
     return true;
 refused:
@@ -316,6 +318,8 @@ static void read_again(struct timer *t)
         c = registry_build(text, false, why, sizeof why);
     if (!c || !reload_apply(c, true, why, sizeof why)) {
         cmd_free_text(text);
+        if (!log_use(now.conf->log_file)) /* whoever moved the file away waits for a new one, whatever the config is like */
+            log_say(LOG_ERROR, "log.file can't be opened (%s): lines go where they went", strerror(errno));
         log_say(LOG_ERROR, "config not reloaded, the old one stays: %s%s%s", text.p && !c ? now.path : "", text.p && !c ? ":" : "", why);
         return;
     }

@@ -135,6 +135,9 @@ static bool init_layers(const struct conf *c, const struct gate_plan *plan)
     if (!timers_init(plan->timers) || !loop_init(plan->watches) || !mem_budget_init((size_t)c->memory))
         return refuse("no address space for limits.memory and limits.maxConnections", "lower them");
     log_init(2, c->log_level);
+    errno = 0;
+    if (!log_use(c->log_file))
+        return refuse("log.file", "can't be opened for appending");
     if (fds < c->max_connections + 64)
         log_say(LOG_WARN, "only %u descriptors are allowed (ulimit -n): limits.maxConnections %u can't be reached", fds,
                 c->max_connections);

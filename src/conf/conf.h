@@ -155,6 +155,7 @@ struct conf {
     bool sim;
     enum log_level log_level;
     bool log_requests;
+    struct slice log_file;              /* empty: stderr */
     enum confine_mode sandbox;
     struct slice user;                  /* whom root becomes; empty: nobody else */
 

@@ -407,7 +407,7 @@ static void load_sandbox(struct build *b)
 
 static void load_log(struct build *b)
 {
-    static const char *const names[] = {"level", "requests", NULL};
+    static const char *const names[] = {"level", "requests", "file", NULL};
     struct read_object o;
     int i;
 
@@ -416,8 +416,10 @@ static void load_log(struct build *b)
     while ((i = read_member(&b->r, &o)) >= 0) {
         if (i == 0)
             load_log_level(b);
-        else
+        else if (i == 1)
             read_bool(&b->r, "log.requests", &b->c->log_requests);
+        else
+            load_path(b, "log.file", &b->c->log_file);
     }
 }
 

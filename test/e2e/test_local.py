@@ -249,6 +249,42 @@ def test_l44_half_close(start):
         assert up.wait(lambda u: conn.gone, 3) and conn.gone_at - left < 0.1
 
 
+def test_log_file(start, tmp_path):
+    """log.file: lines go there, SIGHUP opens it anew even when the new config is refused, and one that can't be made is told at start."""
+    weir, up = start()
+    path, moved = tmp_path / "weir.log", tmp_path / "weir.log.1"
+    good = json.loads(weir.config_path.read_text())
+    good["log"] = {"level": "info", "requests": True, "file": str(path)}
+    weir.write(good)
+    weir.proc.send_signal(signal.SIGHUP)
+
+    def lines(p, n):
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            found = [json.loads(l) for l in p.read_text().splitlines()] if p.exists() else []
+            if len(found) >= n:
+                return found
+            time.sleep(0.02)
+        raise AssertionError("%s: %s" % (p, p.read_text() if p.exists() else "missing"))
+
+    lines(path, 1)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert weir.call(Chat.path, Chat.request("up:text")).status == 200
+    assert [l for l in lines(path, 2) if l.get("status") == 200]
+    path.rename(moved)
+    weir.config_path.write_text("{")
+    weir.proc.send_signal(signal.SIGHUP)
+    assert "not reloaded" in lines(path, 1)[0]["msg"]
+    assert weir.call(Chat.path, Chat.request("up:text")).status == 200
+    assert [l for l in lines(path, 2) if l.get("status") == 200]
+    good["log"]["file"] = str(tmp_path / "missing" / "weir.log")
+    weir.write(good)
+    weir.proc.send_signal(signal.SIGHUP)
+    assert [l for l in lines(path, 4) if "log.file can't be opened (No such file" in l.get("msg", "")]
+    run = subprocess.run([BINARY, "-c", str(weir.config_path)], capture_output=True, text=True, timeout=10)
+    assert run.returncode == 1 and "log.file" in run.stderr and "No such file" in run.stderr, run.stderr
+
+
 def test_l23_l24_reload(start):
     """SIGHUP: a bad config is refused whole and the old one serves on; a good one takes effect for the next request."""
     weir, up = start()

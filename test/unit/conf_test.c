@@ -175,6 +175,7 @@ static void same_defaults(const struct conf *c)
     CHECK(!c->sim);
     CHECK_INT(c->log_level, LOG_INFO);
     CHECK(c->log_requests);
+    CHECK_INT(c->log_file.n, 0);
     CHECK_INT(c->sandbox, CONFINE_ON);
     CHECK_INT(c->user.n, 0);
 }
@@ -268,7 +269,7 @@ static const char full_text[] =
     "      \"accessKeyConfigurationId\": \"aigac_prod\", \"limits\": { \"requestsPerMinute\": 60, \"tokensPerMinute\": 90000, \"usdPerDay\": 2.5, \"usdTotal\": 0.000001 },\n"
     "      \"expiresAt\": \"2026-11-22T00:19:18+02:00\" },\n"
     "    { \"id\": \"aigk_two\", \"tokenSha256\": \"0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef\" } ],\n"
-    "  \"log\": { \"level\": \"warn\", \"requests\": false } }\n";
+    "  \"log\": { \"level\": \"warn\", \"requests\": false, \"file\": \"/var/log/weir.log\" } }\n";
 
 static void full_settings(const struct conf *c)
 {
@@ -308,6 +309,7 @@ static void full_settings(const struct conf *c)
     CHECK_STR(c->user, "weir");
     CHECK_INT(c->log_level, LOG_WARN);
     CHECK(!c->log_requests);
+    CHECK_STR(c->log_file, "/var/log/weir.log");
     CHECK_INT(c->nwarnings, 2);
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -170,6 +171,80 @@ static void said(void)
     close(fd[1]);
 }
 
+static size_t file_text(const char *path, char *text, size_t cap)
+{
+    int fd = open(path, O_RDONLY);
+    size_t n = drain(fd, text, cap);
+
+    close(fd);
+    return n;
+}
+
+static void files(void)
+{
+    static char text[LOG_RING * 2], huge[2001];
+    char dir[] = "/tmp/weir-log-XXXXXX", a[64], b[64], link[64];
+    struct stat st;
+    uint64_t dropped;
+
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(a, sizeof a, "%s/a", dir);
+    snprintf(b, sizeof b, "%s/b", dir);
+    snprintf(link, sizeof link, "%s/link", dir);
+    umask(0);
+    check_case("a file is made for its owner only, and appended to");
+    CHECK(log_use(slice_str(a)));
+    log_line(SLICE("{\"n\":1}"));
+    CHECK(log_use(slice_str(a)));
+    log_line(SLICE("{\"n\":2}"));
+    log_flush();
+    CHECK_STR(slice_make(text, file_text(a, text, sizeof text)), "{\"n\":1}\n{\"n\":2}\n");
+    CHECK(stat(a, &st) == 0 && (st.st_mode & 0777) == 0600);
+    check_case("one that was moved away is let go, after what was for it");
+    CHECK(rename(a, b) == 0);
+    log_line(SLICE("{\"n\":3}"));
+    CHECK(log_use(slice_str(a)));
+    log_line(SLICE("{\"n\":4}"));
+    log_flush();
+    CHECK_STR(slice_make(text, file_text(b, text, sizeof text)), "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+    CHECK_STR(slice_make(text, file_text(a, text, sizeof text)), "{\"n\":4}\n");
+    check_case("what can't be opened leaves all as it was: a symbolic link, a directory, a path that is missing or too long");
+    CHECK(symlink(a, link) == 0);
+    CHECK(!log_use(slice_str(link)) && errno == ELOOP);
+    CHECK(!log_use(slice_str(dir)) && errno == EISDIR);
+    CHECK(!log_use(SLICE("/nonexistent/weir.log")) && errno == ENOENT);
+    memset(text, '/', LOG_PATH_MAX);
+    CHECK(!log_use(slice_make(text, LOG_PATH_MAX)) && errno == ENAMETOOLONG);
+    log_line(SLICE("{\"n\":5}"));
+    log_flush();
+    CHECK_STR(slice_make(text, file_text(a, text, sizeof text)), "{\"n\":4}\n{\"n\":5}\n");
+    check_case("a pipe that nobody reads is refused instead of waited for");
+    unlink(link);
+    CHECK(mkfifo(link, 0600) == 0);
+    CHECK(!log_use(slice_str(link)) && errno == ENXIO);
+    check_case("a full disk: lines wait, then are dropped and counted; what waited goes to the next file whole");
+    CHECK(log_use(SLICE("/dev/full")));
+    memset(huge, 'x', sizeof huge - 1);
+    dropped = log_dropped();
+    for (int i = 0; i < 200; i++)
+        log_line(slice_str(huge));
+    log_flush();
+    CHECK_INT(log_dropped() - dropped, 200 - LOG_RING / 2001);
+    timers_run(clock_ms() + LOG_FLUSH_MS, 10);
+    CHECK_INT(timers_count(), 1); /* not asked again so soon */
+    CHECK(log_use(slice_str(a)));
+    CHECK_INT(timers_count(), 1);
+    log_flush();
+    CHECK_INT(file_text(a, text, sizeof text), 16 + LOG_RING / 2001 * 2001);
+    CHECK_INT(timers_count(), 0);
+    check_case("an empty path: stderr again");
+    CHECK(log_use(SLICE("")));
+    unlink(a);
+    unlink(b);
+    unlink(link);
+    rmdir(dir);
+}
+
 int main(void)
 {
     clock_update();
@@ -178,5 +253,6 @@ int main(void)
     times();
     blocked_reader();
     said();
+    files();
     return check_end();
 }
