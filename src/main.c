@@ -30,7 +30,7 @@ static int usage(int to, int code)
 
 int main(int argc, char **argv)
 {
-    struct options o = {0};
+    struct options o = {.argv = argv};
     size_t command = 0;
     int at = 1;
 

@@ -33,8 +33,9 @@ struct admin_hooks {
 /* Before anything else here, so that stored resources can be built into the first config. */
 void admin_init(const struct admin_hooks *hooks);
 
-/* Listens. After loop_init and conns_init, with ADMIN_CONNS more of all their kinds. False with *why. */
-MUST_USE bool admin_open(const struct addr *at, const char **why);
+/* Listens; handed_over: on this socket of another process if it is the right one (-1: none). After loop_init and conns_init, with ADMIN_CONNS more of all their kinds. False with *why. */
+MUST_USE bool admin_open(const struct addr *at, int handed_over, const char **why);
+int admin_listener(void);      /* its descriptor; -1: closed */
 const struct addr *admin_address(void);
 /* No new connections; calls under way still get their answers. */
 void admin_drain(void);

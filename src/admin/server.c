@@ -641,7 +641,7 @@ void admin_init(const struct admin_hooks *hooks)
     admin = *hooks;
 }
 
-bool admin_open(const struct addr *at, const char **why)
+bool admin_open(const struct addr *at, int handed_over, const char **why)
 {
     server.draining = false;
     list_init(&server.all);
@@ -650,7 +650,12 @@ bool admin_open(const struct addr *at, const char **why)
         return false;
     }
     server.ready = true;
-    return listen_open(&server.listener, at, on_accept, why);
+    return (handed_over != -1 && listen_adopt(&server.listener, handed_over, at, on_accept)) || listen_open(&server.listener, at, on_accept, why);
+}
+
+int admin_listener(void)
+{
+    return server.listener.fd;
 }
 
 const struct addr *admin_address(void)

@@ -62,6 +62,7 @@ static const struct row rows[] = {
     {SYS_socket, GATE, 0, ~0u, AF_INET},
     {SYS_socket, GATE, 0, ~0u, AF_INET6},
     {SYS_connect, GATE, ANY, 0, 0},
+    {SYS_socketpair, GATE, 0, ~0u, AF_UNIX}, /* to the process that takes over */
     {SYS_getsockopt, GATE, ANY, 0, 0},
     {SYS_getsockname, GATE, ANY, 0, 0},
     {SYS_shutdown, GATE, ANY, 0, 0},

@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -16,10 +18,13 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 #define RETRY(result, call)                                                                        \
     do {                                                                                           \
@@ -552,6 +557,11 @@ int sys_lock(int fd)
     return r;
 }
 
+int sys_unlock(int fd)
+{
+    return flock(fd, LOCK_UN);
+}
+
 int sys_dup(int fd)
 {
     return fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -566,9 +576,18 @@ int sys_pair(int fd[2])
     return sys_set_nonblocking(fd[0]);
 }
 
-int sys_helper(void (*run)(void *arg), void (*let_go)(void *arg), void *arg, const int *hers, int nhers)
+/* What both helpers are: named, and deaf to the signals that end their parent, which may go to the whole group. */
+static void hush(const char *name)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGQUIT, SIGXFSZ};
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        signal(ends[i], SIG_IGN);
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+int sys_helper(void (*run)(void *arg), void (*let_go)(void *arg), void *arg, const int *hers, int nhers)
+{
     pid_t child = fork();
 
     if (child == -1)
@@ -579,9 +598,7 @@ int sys_helper(void (*run)(void *arg), void (*let_go)(void *arg), void *arg, con
         let_go(arg);
         return child;
     }
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        signal(ends[i], SIG_IGN);
-    (void)prctl(PR_SET_NAME, "weir-store", 0, 0, 0);
+    hush("weir-store");
     for (int fd = 0; fd < 1024; fd++) { /* 0 to 2 as well: who reads the parent's output must not wait for this process too */
         bool keep = false;
 
@@ -593,6 +610,143 @@ int sys_helper(void (*run)(void *arg), void (*let_go)(void *arg), void *arg, con
     sys_open_std_fds();
     run(arg);
     _exit(0);
+}
+
+int sys_pair_packets(int fd[2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd);
+}
+
+void sys_notify_ready(void)
+{
+    const char *where = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t n = where ? strlen(where) : 0;
+    char text[64];
+    int fd, len;
+
+    if (n < 2 || n >= sizeof to.sun_path || (where[0] != '/' && where[0] != '@'))
+        return;
+    memcpy(to.sun_path, where, n);
+    if (where[0] == '@')
+        to.sun_path[0] = '\0'; /* abstract */
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return;
+    len = text_format(text, sizeof text, "READY=1\nMAINPID=%d", (int)getpid());
+    (void)sendto(fd, text, (size_t)len, MSG_NOSIGNAL, (const struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+    close(fd);
+}
+
+/* ---- The next program ---- */
+
+static const char launch_name[] = "WEIR_HANDOVER";
+
+union fd_message { /* aligned as the kernel wants it */
+    struct cmsghdr head;
+    char room[CMSG_SPACE(sizeof(int) * SYS_LAUNCH_FDS)];
+};
+
+/* Never comes back. The descriptors become 3 and up, by way of numbers above where none of them can lie. */
+static void become(const char *path, char *const *argv, const int *fds, int n)
+{
+    enum { ABOVE = 32 };
+    sigset_t none;
+    char count[2] = {(char)('0' + n), '\0'};
+
+    for (int i = 0; i < n; i++)
+        if (dup2(fds[i], ABOVE + i) == -1)
+            _exit(127);
+    for (int i = 0; i < n; i++)
+        if (dup2(ABOVE + i, SYS_LAUNCH_FIRST + i) == -1)
+            _exit(127);
+    for (int fd = SYS_LAUNCH_FIRST + n; fd < ABOVE + n; fd++)
+        close(fd);
+    for (int s = 1; s < 32; s++)
+        signal(s, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (setenv(launch_name, count, 1) == 0)
+        execv(path, argv);
+    _exit(127);
+}
+
+static void launcher_run(int from, const char *path, char *const *argv)
+{
+    for (;;) {
+        union fd_message m;
+        char byte;
+        struct iovec iov = {&byte, 1};
+        struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &m, .msg_controllen = sizeof m};
+        int fds[SYS_LAUNCH_FDS], n = 0;
+        struct cmsghdr *c;
+
+        if (recvmsg(from, &h, MSG_CMSG_CLOEXEC) <= 0)
+            return;
+        c = CMSG_FIRSTHDR(&h);
+        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof *fds);
+            memcpy(fds, CMSG_DATA(c), (size_t)n * sizeof *fds);
+        }
+        if (n && fork() == 0)
+            become(path, argv, fds, n);
+        for (int i = 0; i < n; i++)
+            close(fds[i]);
+    }
+}
+
+int sys_launcher(char *const *argv)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1); /* its name now: what has that name later is started */
+    int pair[2];
+    pid_t child;
+
+    if (n <= 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
+        return -1;
+    path[n] = '\0';
+    child = fork();
+    if (child == 0) {
+        hush("weir-launch");
+        signal(SIGCHLD, SIG_IGN); /* nobody asks how they ended: the descriptor they were given tells */
+        for (int fd = SYS_LAUNCH_FIRST; fd < 1024; fd++)
+            if (fd != pair[1])
+                close(fd);
+        launcher_run(pair[1], path, argv);
+        _exit(0);
+    }
+    close(pair[1]);
+    if (child == -1) {
+        close(pair[0]);
+        return -1;
+    }
+    return pair[0];
+}
+
+int sys_launch(int launcher, const int *fds, int n)
+{
+    union fd_message m = {.head = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &m};
+
+    /* Of different types in different C libraries. */
+    m.head.cmsg_len = (__typeof__(m.head.cmsg_len))CMSG_LEN(sizeof *fds * (size_t)n);
+    h.msg_controllen = (__typeof__(h.msg_controllen))CMSG_SPACE(sizeof *fds * (size_t)n);
+    memcpy(CMSG_DATA(&m.head), fds, sizeof *fds * (size_t)n);
+    return sendmsg(launcher, &h, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0 : -1;
+}
+
+int sys_launched(void)
+{
+    const char *count = getenv(launch_name);
+    int n = count && count[0] > '0' && count[0] <= '0' + SYS_LAUNCH_FDS && !count[1] ? count[0] - '0' : 0;
+
+    for (int i = 0; i < n; i++)
+        if (fcntl(SYS_LAUNCH_FIRST + i, F_SETFD, FD_CLOEXEC) == -1 || sys_set_nonblocking(SYS_LAUNCH_FIRST + i) == -1)
+            n = 0; /* not there: somebody set the variable by hand */
+    (void)unsetenv(launch_name);
+    return n;
 }
 
 bool sys_reap(int child)

@@ -107,6 +107,7 @@ int sys_rename_at(int dir, const char *from, const char *to);
 int sys_link_at(int dir, const char *from, const char *to);
 int sys_unlink_at(int dir, const char *name);
 int sys_lock(int fd);                                      /* for one process at a time; EWOULDBLOCK: another has it */
+int sys_unlock(int fd);
 int sys_dup(int fd);
 
 /* ---- The helper process. ---- */
@@ -114,6 +115,17 @@ int sys_pair(int fd[2]);                                   /* connected; fd[0] d
 /* Forks. The child ignores the signals that end the parent, keeps none of the parent's descriptors but hers, calls run and ends.
  * In the parent hers are closed and let_go is called for what else is hers now. Returns the child's id or -1 (then nothing is closed). Before the loop runs, never after. */
 int sys_helper(void (*run)(void *arg), void (*let_go)(void *arg), void *arg, const int *hers, int nhers);
+/* Forks a process that does nothing but start this program again with argv and the environment, as often as sys_launch asks, until the
+ * descriptor returned here closes. To be called before there is anything secret in memory. -1: no. */
+int sys_launcher(char *const *argv);
+/* Starts it: fds (at most SYS_LAUNCH_FDS) are its descriptors SYS_LAUNCH_FIRST and up, n of them as WEIR_HANDOVER=n in its environment. -1: the launcher is gone.
+ * Does not wait. */
+enum { SYS_LAUNCH_FDS = 8, SYS_LAUNCH_FIRST = 3 };
+int sys_launch(int launcher, const int *fds, int n);
+int sys_launched(void);                                    /* n in a program so started, else 0; said once */
+int sys_pair_packets(int fd[2]);                           /* connected, keeps packets apart; neither end blocks */
+/* Tells the service manager that started us (NOTIFY_SOCKET, sd_notify(3)) that this process is ready and the one to watch. Harmless without one. */
+void sys_notify_ready(void);
 bool sys_reap(int child);                                  /* whether it has ended; then it is forgotten */
 int sys_wait(int fd, unsigned events, int timeout_ms);     /* 1: ready or gone, 0: time is up. fd -1: sleeps. Blocks: start and end only */
 

@@ -12,6 +12,7 @@
 struct options {
     const char *config; /* path after -c; NULL: none given */
     const char *to;     /* after --to: where a new master key is */
+    char *const *argv;  /* as it came, for who starts this program once more */
     bool salvage;       /* --salvage: go on with what is intact of a damaged state */
 };
 

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/token.h"
 #include "cmd/cmd.h"
+#include "cmd/handover.h"
 #include "cmd/reload.h"
 #include "cmd/version.h"
 #include "gate/recent.h"
@@ -98,7 +99,7 @@ bool plane_open(const struct conf *c)
         return true;
     }
     errno = 0;
-    if (!addr_parse(c->admin_listen.host, c->admin_listen.port, &at) || !admin_open(&at, &why)) {
+    if (!addr_parse(c->admin_listen.host, c->admin_listen.port, &at) || !admin_open(&at, handover_socket(HANDOVER_ADMIN), &why)) {
         text_print(TEXT_ERR, "weir: admin.listen: %s%s%s\n", why[0] ? why : "not an address", errno ? ": " : "", errno ? strerror(errno) : "");
         return false;
     }

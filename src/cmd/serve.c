@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/token.h"
 #include "cmd/cmd.h"
+#include "cmd/handover.h"
 #include "cmd/plane.h"
 #include "cmd/reload.h"
 #include "cmd/state.h"
@@ -152,6 +153,7 @@ int cmd_serve(const struct options *o)
     struct slice text = {NULL, 0};
     struct conf *c;
 
+    handover_prepare(o->argv);
     if (o->config && !cmd_read_text(o->config, &text, why, sizeof why)) {
         text_print(TEXT_ERR, "%s\n", why);
         return 1;
@@ -161,6 +163,10 @@ int cmd_serve(const struct options *o)
         return 1;
     reload_from(o->config, text);
     plane_init();
+    if (!handover_ask()) {
+        text_print(TEXT_ERR, "weir: the process that was to be replaced has called it off\n");
+        return 1;
+    }
     if (!user_become(c->user) || !state_open(c, o->salvage) || !(c = reload_with_stored(c)) || !cmd_start(c))
         return 1;
     return cmd_run();

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/timer.h"
 #include "cmd/cmd.h"
+#include "cmd/handover.h"
 #include "cmd/plane.h"
 #include "cmd/reload.h"
 #include "cmd/state.h"
@@ -33,7 +34,7 @@ static struct {
     struct listener listener;
     struct watch signals;
     int signal_fd;
-    struct timer drain_over, drain_look;
+    struct timer drain_over, drain_look, retire_over;
     bool draining, cut;
 } app;
 
@@ -47,7 +48,7 @@ static bool refuse(const char *what, const char *why)
 
 static void look_for_end(struct timer *t)
 {
-    if (gate_busy() == 0 && admin_busy() == 0)
+    if (gate_busy() == 0 && admin_busy() == 0 && !handover_waits())
         loop_stop();
     else
         timer_arm(t, clock_ms() + 20);
@@ -82,6 +83,33 @@ static void drain(void)
     timer_arm(&app.drain_look, clock_ms());
 }
 
+/* Who was just about to ask on an idle connection still gets an answer, with the word that it was the last one there. */
+static void end_of_retirement(struct timer *t)
+{
+    (void)t;
+    gate_drain();
+}
+
+static void handed_over(void)
+{
+    app.draining = true;
+    log_say(LOG_INFO, "handed over: another process listens now, %u open here", (unsigned)gate_busy());
+    listen_close(&app.listener);
+    admin_drain();
+    gate_retire();
+    timer_arm(&app.retire_over, clock_ms() + HANDOVER_LINGER_MS);
+    if (reload_conf()->drain_ms)
+        timer_arm(&app.drain_over, clock_ms() + HANDOVER_LINGER_MS + reload_conf()->drain_ms);
+    timer_arm(&app.drain_look, clock_ms());
+}
+
+static void hand_over(void)
+{
+    const int sockets[HANDOVER_SOCKETS] = {[HANDOVER_DATA] = app.listener.fd, [HANDOVER_ADMIN] = admin_listener()};
+
+    handover_start(sockets, handed_over);
+}
+
 static void on_signal(struct watch *w, unsigned events)
 {
     int n;
@@ -93,6 +121,8 @@ static void on_signal(struct watch *w, unsigned events)
             drain();
         else if (n == SIGHUP && !app.draining)
             reload_soon();
+        else if (n == SIGUSR2 && !app.draining)
+            hand_over();
 }
 
 static bool watch_signals(void)
@@ -100,6 +130,7 @@ static bool watch_signals(void)
     app.signal_fd = sys_signal_fd();
     timer_init(&app.drain_over, stop_now);
     timer_init(&app.drain_look, look_for_end);
+    timer_init(&app.retire_over, end_of_retirement);
     reload_init();
     return app.signal_fd != -1 && loop_watch(&app.signals, app.signal_fd, SYS_IN, on_signal);
 }
@@ -164,10 +195,14 @@ bool cmd_start(struct conf *c)
         return refuse("can't start", text);
     if (!addr_parse(c->listen.host, c->listen.port, &at))
         return refuse("listen", "not an address");
-    if (!listen_open(&app.listener, &at, gate_accept, &why))
+    if (!(handover_socket(HANDOVER_DATA) != -1 && listen_adopt(&app.listener, handover_socket(HANDOVER_DATA), &at, gate_accept)) &&
+        !listen_open(&app.listener, &at, gate_accept, &why))
         return refuse("listen", why);
     if (!plane_open(c))
         return false;
+    if (!handover_take())
+        return refuse("can't take over", "no room to talk to the other process");
+    sys_notify_ready();
     tell_listening(c);
     return true;
 }
@@ -187,6 +222,7 @@ static void tell_stopped(void)
 {
     timer_disarm(&app.drain_over);
     timer_disarm(&app.drain_look);
+    timer_disarm(&app.retire_over);
     log_flush();
     log_say(LOG_DEBUG, "left: %u timers, %u connections, %zu bytes", (unsigned)timers_count(), (unsigned)conns_open(), mem_in_use());
     log_say(LOG_INFO, "stopped");

@@ -240,7 +240,7 @@ static enum turn turn_read_head(struct xchg *x)
     }
     switch (x->news & NEWS_TIMER ? intake_late(x) : intake_head(x)) {
     case INTAKE_MORE:
-        if (gate.draining && !x->began_ms) {
+        if (gate.draining && !gate.retiring && !x->began_ms) {
             xchg_enter(x, XCHG_OVER);
             return TURN_AGAIN;
         }

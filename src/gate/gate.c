@@ -104,9 +104,17 @@ void gate_accept(struct listener *l, int fd, const struct addr *peer)
     xchg_open(fd, peer);
 }
 
+void gate_retire(void)
+{
+    gate.draining = gate.retiring = true;
+    for (struct list *n = gate.all.next; n != &gate.all; n = n->next)
+        container_of(n, struct xchg, node)->keep_alive = false;
+}
+
 void gate_drain(void)
 {
     gate.draining = true;
+    gate.retiring = false;
     for (struct list *n = gate.all.next, *next; n != &gate.all; n = next) {
         struct xchg *x = container_of(n, struct xchg, node);
 

@@ -31,6 +31,8 @@ MUST_USE bool gate_apply(struct conf *c, struct shared *trust, struct shared *id
 void gate_close(void);
 /* For listen_open. */
 void gate_accept(struct listener *l, int fd, const struct addr *peer);
+/* Another process listens from now on: answers end their connections, but idle connections stay open for who is just about to use them. */
+void gate_retire(void);
 /* Stop keeping connections alive; idle ones close now. gate_busy: requests still under way. */
 void gate_drain(void);
 /* Ends what runs: streams get the error event, requests without an answer a 503. What is queued still leaves. */

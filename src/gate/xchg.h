@@ -240,6 +240,7 @@ extern struct gate {
     struct shared *identity;   /* of struct tls_identity; NULL: clients speak plain HTTP */
     uint64_t seed;
     bool draining;
+    bool retiring;             /* draining, but idle connections may bring one more request */
     uint64_t requests;
     char *scratch;             /* for arena_init_fixed: parsing that ends within one call */
     struct http_request request;   /* the head being parsed: 5 KB that nobody keeps */

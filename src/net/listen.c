@@ -78,6 +78,24 @@ fail:
     return false;
 }
 
+bool listen_adopt(struct listener *l, int fd, const struct addr *at, listen_accept_fn *accept)
+{
+    struct sockaddr_storage ss;
+    struct addr local, wanted = *at;
+
+    if (sys_getsockname(fd, &ss) == -1 || !addr_from_sockaddr(&ss, &local))
+        goto other;
+    wanted.port = wanted.port ? wanted.port : local.port;
+    *l = (struct listener){.fd = fd, .local = local, .accept = accept};
+    timer_init(&l->pause, on_pause_over);
+    if (addr_eq(&wanted, &local) && loop_watch(&l->watch, fd, SYS_IN, on_ready))
+        return true;
+other:
+    sys_close(fd);
+    l->fd = -1;
+    return false;
+}
+
 void listen_close(struct listener *l)
 {
     if (l->fd == -1)

@@ -24,6 +24,8 @@ enum { LISTEN_BACKLOG = 1024, LISTEN_PAUSE_MS = 100 };
 
 /* Port 0 takes a free one; l->local says which. False with *why (static) and errno. */
 MUST_USE bool listen_open(struct listener *l, const struct addr *at, listen_accept_fn *accept, const char **why);
+/* A listening socket that another process handed over, if it is the one that `at` asks for. False: it is not, and is closed. */
+MUST_USE bool listen_adopt(struct listener *l, int fd, const struct addr *at, listen_accept_fn *accept);
 void listen_close(struct listener *l);
 
 #endif

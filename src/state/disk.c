@@ -315,6 +315,30 @@ void disk_close(struct disk *d)
     *d = (struct disk){.dir = -1, .lock = -1, .fd = -1};
 }
 
+bool disk_leave(struct disk *d)
+{
+    return sys_unlock(d->lock) == 0 || fail(d, "the state directory can't be let go of");
+}
+
+bool disk_return(struct disk *d)
+{
+    char head[RECORD_FILE_HEAD];
+    struct sys_info i;
+    int fd;
+    bool same;
+
+    if (sys_lock(d->lock) == -1)
+        return fail(d, "the state directory can't be locked again");
+    fd = sys_open_at(d->dir, log_name, SYS_OPEN_READ);
+    if (fd == -1)
+        return fail(d, "weir.log can't be opened again");
+    same = sys_info(fd, &i) == 0 && i.size >= 0 && (uint64_t)i.size == d->n && read_all(fd, head, sizeof head) &&
+           memcmp(head, d->image, sizeof head) == 0; /* a log written anew has another salt in its head */
+    sys_close(fd);
+    errno = ESTALE;
+    return same || fail(d, "weir.log has been written by another process");
+}
+
 bool disk_put_aside(struct disk *d, int64_t now_ms)
 {
     char name[64];

@@ -54,6 +54,10 @@ static inline struct slice disk_image(const struct disk *d)
     return slice_make(d->image, d->n);
 }
 void disk_close(struct disk *d);
+/* Between batches: another process may have the directory, and takes its lock; take it back when the log is still as it was left. False:
+ * error and failed say why. */
+bool disk_leave(struct disk *d);
+bool disk_return(struct disk *d);
 
 /* Small files beside the log (master keys): whole content, same rules on owner and mode. -1: not there; -2: refused, why says it. */
 ptrdiff_t disk_read_small(struct disk *d, const char *name, char *out, size_t cap);

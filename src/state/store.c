@@ -18,9 +18,10 @@
 #include "state/master.h"
 
 struct message { /* a record body follows */
-    uint64_t body_n;
+    uint64_t body_n; /* or one of MESSAGE_*, without a body */
     int64_t time_ms;
 };
+static const uint64_t MESSAGE_LEAVE = UINT64_MAX, MESSAGE_RETURN = UINT64_MAX - 1;
 
 struct answer {
     uint64_t count;   /* of messages, the oldest ones not answered yet */
@@ -48,6 +49,7 @@ struct vault {
 static struct {
     enum mode mode;
     bool failing, closing; /* the last batch was not written; the helper may end now */
+    bool left;             /* the directory is another process's, or on its way there */
     int fd, child, lock;
     struct vault *vault;
     struct pending pending[STORE_PENDING_MAX];
@@ -95,6 +97,13 @@ static bool helper_sync(uint64_t *batch)
     return ok;
 }
 
+/* Lets go of the directory, or takes it back: after all that came before. */
+static void helper_move(uint64_t *batch, bool leave)
+{
+    helper_sync(batch);
+    helper_answer(1, leave ? disk_leave(&helper.disk) : disk_return(&helper.disk));
+}
+
 /* All messages that are there are one batch: one write, one sync. */
 static void helper_batch(void)
 {
@@ -105,6 +114,11 @@ static void helper_batch(void)
         struct message m;
 
         memcpy(&m, helper.in + at, sizeof m);
+        if (m.body_n >= MESSAGE_RETURN) {
+            helper_move(&batch, m.body_n == MESSAGE_LEAVE);
+            at += sizeof m;
+            continue;
+        }
         must(m.body_n <= RECORD_BODY_MAX);
         if (helper.n - at - sizeof m < m.body_n)
             break;
@@ -414,7 +428,7 @@ bool store_open(const struct store_options *o, const char **why)
     store.fd = store.lock = -1;
     store.child = 0;
     store.first = store.count = 0;
-    store.failing = store.closing = false;
+    store.failing = store.closing = store.left = false;
     store.queue_at = store.queue_end = store.in_n = 0;
     store.stats = (struct store_stats){0};
     store.note[0] = '\0';
@@ -504,7 +518,7 @@ static bool take(const struct store_change *c, size_t n, struct pending p, const
 {
     must(n > 0 && n <= STORE_CHANGES_MAX);
     *why = store.mode == STORE_CLOSED            ? "weir is stopping"
-           : store.mode == STORE_READ_ONLY || store.mode == STORE_ORPHANED ? store.why
+           : store.left || store.mode == STORE_READ_ONLY || store.mode == STORE_ORPHANED ? store.why
            : store.count == STORE_PENDING_MAX    ? "too many changes wait for the disk"
            : store.mode == STORE_DURABLE         ? enqueue(c, n)
                                                  : NULL;
@@ -527,7 +541,7 @@ bool store_append(const struct store_change *c, size_t n)
 
     if (store.mode != STORE_DURABLE)
         return store.mode == STORE_VOLATILE;
-    if (store.count < APPEND_PENDING_MAX && store.queue_end - store.queue_at < STORE_APPEND_QUEUE_MAX &&
+    if (!store.left && store.count < APPEND_PENDING_MAX && store.queue_end - store.queue_at < STORE_APPEND_QUEUE_MAX &&
         take(c, n, (struct pending){.append = true}, &why))
         return true;
     store.stats.append_dropped++;
@@ -536,22 +550,77 @@ bool store_append(const struct store_change *c, size_t n)
 
 bool store_is_durable(void)
 {
-    return store.mode == STORE_DURABLE;
+    return store.mode == STORE_DURABLE && !store.left;
 }
 
 bool store_read_only(const char **why)
 {
     *why = store.mode == STORE_CLOSED ? "weir is stopping" : store.why;
-    return store.mode != STORE_DURABLE && store.mode != STORE_VOLATILE;
+    return store.left || (store.mode != STORE_DURABLE && store.mode != STORE_VOLATILE);
 }
 
 void store_get_stats(struct store_stats *out)
 {
     reap();
     *out = store.stats;
-    out->durable = store.mode == STORE_DURABLE;
+    out->durable = store_is_durable();
     out->helper_alive = store.mode == STORE_DURABLE;
     out->pending = store.count;
+}
+
+/* ---- Handing the directory over. ---- */
+
+static struct {
+    store_done_fn *done;
+    void *arg;
+} mover;
+
+static bool send_message(uint64_t what, store_done_fn *done)
+{
+    struct message m = {what, clock_wall_ms()};
+    char *p = store.mode == STORE_DURABLE && store.count < STORE_PENDING_MAX ? queue_room(sizeof m) : NULL;
+
+    if (!p)
+        return false;
+    memcpy(p, &m, sizeof m);
+    store.queue_end += sizeof m;
+    store.pending[(store.first + store.count++) % STORE_PENDING_MAX] = (struct pending){.done = done};
+    loop_defer(&store.work);
+    return true;
+}
+
+static void moved_out(void *unused, bool ok, const char *why)
+{
+    (void)unused;
+    if (!ok && store.mode == STORE_DURABLE)
+        store.left = false;
+    mover.done(mover.arg, ok, why);
+}
+
+bool store_leave(store_done_fn *done, void *arg)
+{
+    if (store.left || !send_message(MESSAGE_LEAVE, moved_out))
+        return false;
+    mover.done = done;
+    mover.arg = arg;
+    store.left = true;
+    text_format(store.why, sizeof store.why, "another weir process takes over");
+    return true;
+}
+
+static void moved_in(void *unused, bool ok, const char *why)
+{
+    (void)unused;
+    store.left = !ok;
+    if (!ok && store.mode == STORE_DURABLE)
+        text_format(store.why, sizeof store.why, "another weir process had the state directory; changes can be made again after a restart");
+    log_say(ok ? LOG_INFO : LOG_ERROR, ok ? "state: taken back%s" : "state is read-only from here on: %s", why);
+}
+
+void store_return(void)
+{
+    must(store.left);
+    (void)send_message(MESSAGE_RETURN, moved_in);
 }
 
 /* ---- The end. ---- */

@@ -95,6 +95,14 @@ void store_get_stats(struct store_stats *out);
  * commits are refused. Also right before another process takes over. */
 void store_close(int wait_ms);
 
+/* Hand-over to another process while this one goes on without writing: finishes what is queued, then lets go of the directory and calls done
+ * from the loop (ok false: it is still ours). From the call on commits are refused and appends dropped. False: there is nothing to let go of
+ * (volatile, read-only, the helper is gone or not keeping up), nothing will be called. */
+MUST_USE bool store_leave(store_done_fn *done, void *arg);
+/* The other process has given up before it wrote: takes the directory back and accepts commits again. When it did write, the state stays
+ * read-only. Either way the log says it. */
+void store_return(void);
+
 /* `weir rekey`: the same directory under another master key, with no process running on it. to: 32 bytes, or NULL for a fresh key in
  * master.key (only when o->master is NULL too). A crash at any point leaves the directory readable with one of the two keys, in the case of
  * master.key without anybody's help. False: *why. */

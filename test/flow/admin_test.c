@@ -82,7 +82,7 @@ static bool open_plane(void)
         sha256(SLICE("token-of-the-operator"), hash);
         first = !admin_add_key("operator", hash);
     }
-    return !first && keyring_init() && store_open(&volatile_store, &why) && store_start() && addr_parse(SLICE("10.1.1.1"), 8081, &at) && admin_open(&at, &why);
+    return !first && keyring_init() && store_open(&volatile_store, &why) && store_start() && addr_parse(SLICE("10.1.1.1"), 8081, &at) && admin_open(&at, -1, &why);
 }
 
 /* ---- Calls ---- */

@@ -41,6 +41,7 @@ struct fake_disk {
     unsigned mode, dir_mode, links; /* of what fstat says; 0600, 0700, 1 */
     bool foreign, symlink, not_a_file;
     bool locked;         /* by another process */
+    bool held;           /* by ours */
     unsigned fsyncs;
     void (*helper)(void *);
     void *helper_arg;

@@ -308,6 +308,73 @@ static void failing_disk(void)
     CHECK_STR(slice_str(seen.why), "weir is stopping");
 }
 
+static struct {
+    int called;
+    bool ok;
+} left;
+
+static void on_left(void *arg, bool ok, const char *text)
+{
+    (void)arg;
+    (void)text;
+    left.called++;
+    left.ok = ok;
+}
+
+/* To another process and back; and back when that one has written. */
+static void handing_over(void)
+{
+    check_case("what is queued is written, then the lock goes");
+    forget();
+    CHECK(start());
+    CHECK(disk_world.held);
+    left.called = 0;
+    CHECK(put("a", "1", canary));
+    CHECK(store_leave(on_left, NULL));
+    CHECK(!store_leave(on_left, NULL));
+    CHECK(!put("b", "2", "") && strstr(why, "another weir process"));
+    CHECK(!store_append(&(struct store_change){.kind = STORE_USAGE, .op = STORE_PUT, .value = SLICE("u")}, 1));
+    CHECK(!store_is_durable() && store_read_only(&why));
+    CHECK_INT(left.called, 0);
+    turns();
+    CHECK(left.called == 1 && left.ok && seen.ok == 1 && !disk_world.held);
+
+    check_case("taken back");
+    store_return();
+    turns();
+    CHECK(disk_world.held && store_is_durable());
+    CHECK(put("b", "2", ""));
+    turns();
+    CHECK_INT(seen.ok, 2);
+    restart();
+    CHECK(strstr(loaded, "2 a=1/sk-canary") && strstr(loaded, "2 b=2/"));
+
+    check_case("the other one has the lock");
+    CHECK(store_leave(on_left, NULL));
+    turns();
+    disk_world.locked = true;
+    store_return();
+    turns();
+    disk_world.locked = false;
+    CHECK(!store_is_durable() && store_read_only(&why) && strstr(why, "another weir process had"));
+    CHECK(!put("c", "3", ""));
+    restart();
+
+    check_case("the other one has written");
+    CHECK(store_leave(on_left, NULL));
+    turns();
+    fake_disk_file("weir.log", "x", 1);
+    store_return();
+    turns();
+    CHECK(!store_is_durable() && !put("c", "3", ""));
+    stop();
+
+    check_case("nothing to hand over");
+    CHECK(store_open(&(struct store_options){.load = load}, &why) && store_start());
+    CHECK(!store_leave(on_left, NULL));
+    store_close(0);
+}
+
 static void bounds(void)
 {
     static char big[STORE_RECORD_MAX + 1];
@@ -489,6 +556,7 @@ int main(void)
     volatile_store();
     durable_store();
     failing_disk();
+    handing_over();
     bounds();
     refusals();
     fake_reset();
