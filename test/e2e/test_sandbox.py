@@ -71,6 +71,19 @@ def test_both_processes_are_locked_in(upstream, tmp_path):
         assert weir.wait_line(lambda l: re.search(r"[1-9]\d* usage events", l.get("msg", "")))
 
 
+@pytest.mark.parametrize("mode", ["on", "kill"])
+def test_a_reload_may_open_the_simulator(upstream, mode):
+    """It listens on a port of its own, which a reload opens when the config asks for it the first time."""
+    conf = config(providers=[provider("up", upstream.base + "/v1")], sandbox=mode)
+    with Weir(conf) as weir:
+        check_locked(weir.proc.pid)
+        conf["sim"] = True
+        weir.write(conf)
+        weir.proc.send_signal(signal.SIGHUP)
+        assert weir.wait_line(lambda l: l.get("msg", "").startswith("config reloaded")), weir.text()
+        assert weir.call(Chat.path, Chat.request("sim:echo", False)).status == 200
+
+
 def test_off_is_off(upstream):
     with Weir(config(providers=[provider("up", upstream.base + "/v1")], sandbox="off")) as weir:
         assert status(weir.proc.pid)["Seccomp"] == status(os.getpid())["Seccomp"]
