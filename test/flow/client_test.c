@@ -531,8 +531,8 @@ struct reuse {
 static const struct reuse reuses[] = {
     {"R-02 bytes on a parked connection", answers_then_speaks, plain_ok, 2000, "p1/a=200", 2},
     {"R-01 bytes behind an answer", answers_twice_at_once, plain_ok, 0, "p1/a=200", 2},
-    {"R-21 closed when it is used again", answers_then_closes, plain_ok, 0, "p1/a=200", 2},
-    {"R-21 reset when it is used again", answers_then_resets, plain_ok, 0, "p1/a=200", 2},
+    {"F-027 R-21 closed when it is used again", answers_then_closes, plain_ok, 0, "p1/a=200", 2},
+    {"F-027 R-21 reset when it is used again", answers_then_resets, plain_ok, 0, "p1/a=200", 2},
     {"R-21 once only", answers_then_closes, closes_at_once, 0, "p1/a=unreachable, p2/a=200", 2},
     {"R-22 not after a byte of an answer", answers_then_begins, plain_ok, 0, "p1/a=unreachable, p2/a=200", 1},
     {"closed while parked", answers_and_closes_later, plain_ok, 2000, "p1/a=200", 2},

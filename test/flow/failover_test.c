@@ -28,6 +28,8 @@ static const struct row any_rows[] = {
     {"F-052 401", {READ, FAIL("401 Who", ERR("invalid_api_key", "key-1a is wrong")), END}, NEXT_KEY("401")},
     {"F-054 403", {READ, FAIL("403 No", ERR("permission", "no")), END}, NEXT_KEY("403")},
     {"F-059 408", {READ, FAIL("408 Late", ERR("x", "late")), END}, NEXT_KEY("408")},
+    {"F-070 501", {READ, FAIL("501 Oh", ERR("x", "not implemented")), END}, NEXT_KEY("501")},
+    {"F-073 507", {READ, FAIL("507 Oh", ERR("x", "no room")), END}, NEXT_KEY("507")},
     {"F-069 500", {READ, FAIL("500 Oh", ERR("server_error", "oh")), END}, NEXT_KEY("500")},
     {"F-071 502 HTML", {READ, ANSWER("502 Bad\r\ncontent-type: text/html\r\n", "<html>"), END}, NEXT_KEY("502")},
     {"F-072 503", {READ, FAIL("503 Busy\r\nretry-after: 2", ERR("x", "busy")), END}, NEXT_KEY("503")},
@@ -59,7 +61,9 @@ static const struct row any_rows[] = {
     {"R-07 length and chunked", {READ, SEND("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}"), END}, NEXT_KEY("upstream_error")},
     {"R-08 two lengths", {READ, SEND("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}"), END}, NEXT_KEY("upstream_error")},
     {"R-15 folded field", {READ, SEND("HTTP/1.1 200 OK\r\nx-a: b\r\n c\r\ncontent-length: 2\r\n\r\n{}"), END}, NEXT_KEY("upstream_error")},
-    {"R-16 status 999", {READ, SEND("HTTP/1.1 999 No\r\ncontent-length: 2\r\n\r\n{}"), END}, NEXT_KEY("upstream_error")},
+    {"F-076 status 099", {READ, SEND("HTTP/1.1 099 No\r\ncontent-length: 2\r\n\r\n{}"), END}, NEXT_KEY("upstream_error")},
+    {"F-076 status 600", {READ, SEND("HTTP/1.1 600 No\r\ncontent-length: 2\r\n\r\n{}"), END}, NEXT_KEY("upstream_error")},
+    {"F-076 R-16 status 999", {READ, SEND("HTTP/1.1 999 No\r\ncontent-length: 2\r\n\r\n{}"), END}, NEXT_KEY("upstream_error")},
     {"F-046 redirect", {READ, ANSWER("302 Found\r\nlocation: http://10.0.0.4/\r\n", ""), END}, NEXT_KEY("302")},
     {"F-047 204", {READ, SEND("HTTP/1.1 204 Nothing\r\n\r\n"), END}, NEXT_KEY("upstream_error")},
     {"F-047 206", {READ, FAIL("206 Part", OK_BODY), END}, NEXT_KEY("upstream_error")},
@@ -85,6 +89,8 @@ static const struct row plain_rows[] = {
     {"R-17 HTTP/1.0", {READ, SEND("HTTP/1.0 200 OK\r\n\r\n" OK_BODY), FIN, END}, "p1/a=200", 200},
     {"103, then the answer", {READ, SEND("HTTP/1.1 103 Hints\r\nlink: x\r\n\r\n"), PLAIN(OK_BODY), END}, "p1/a=200", 200},
     {"white space in front", {READ, PLAIN("   \n\n   " OK_BODY), END}, "p1/a=200", 200},
+    {"F-136 F-084 the provider's own model name", {READ, PLAIN("{\"model\":\"m1-as-the-provider-calls-it\",\"choices\":[]}"), END}, "p1/a=200", 200},
+    {"F-135 a model without tools says so itself: the next model", {READ, FAIL("400 Bad", ERR("unsupported_parameter", "tools are not supported with this model")), END}, NEXT_MODEL("400")},
     {"F-084 no choices", {READ, PLAIN("{\"object\":\"x\"}"), END}, "p1/a=200", 200},
 };
 
@@ -142,6 +148,27 @@ static void talk(const struct row *r, const char *body, const struct act *otherw
 static void asked_plainly(const void *row)
 {
     talk(row, "{\"model\":\"m1\",\"models\":[\"m2\"]}", plain_ok);
+}
+
+/* F-140: no retry budget (README, Limits). What there is instead: each key of a request is asked once, and never the same one again. */
+static void storm(const void *row)
+{
+    static const struct act always500[] = {READ, FAIL("500 Oh", ERR("server_error", "oh")), AGAIN, END};
+    struct answer a;
+    struct client *c;
+
+    (void)row;
+    flow_open("", "");
+    provider_plays(1, always500);
+    provider_plays(2, plain_ok);
+    for (int i = 1; i <= 20; i++) {
+        c = flow_talk(CHAT, "{\"model\":\"m1\",\"models\":[\"m2\"]}", &a);
+        EXPECT_INT(a.status, 200);
+        EXPECT_INT(provider(2)->nrequests, i);
+        /* Five failures in a row, by two keys a request: then the breaker puts p1 behind p2, which answers. */
+        EXPECT_INT(provider(1)->nrequests, i < 3 ? 2 * i : 5);
+        client_close(c);
+    }
 }
 
 static void asked_as_stream(const void *row)
@@ -453,6 +480,7 @@ int main(void)
         flow_add(stream_rows[i].name, asked_as_stream, &stream_rows[i]);
     for (size_t i = 0; i < sizeof reach_rows / sizeof *reach_rows; i++)
         flow_add("unreachable_goes_to_another_origin", unreachable_goes_to_another_origin, &reach_rows[i]);
+    FLOW(storm);
     FLOW(same_origin_comes_last);
     FLOW(all_rate_limited);
     FLOW(one_attempt_500_passes);
