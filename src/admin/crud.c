@@ -168,12 +168,9 @@ struct page {
     struct slice provider;
 };
 
-static bool is_of(const struct resource *r, struct slice provider, struct arena *a)
+static bool is_of(const struct resource *r, struct slice provider)
 {
-    struct json_doc d;
-    struct slice s;
-
-    return !provider.n || (json_parse(&d, r->body, a) && json_str(&d, json_get(&d, 0, "providerId"), a, &s) && slice_eq(s, provider));
+    return !provider.n || slice_eq(r->provider, provider);
 }
 
 static void write_page(struct json_out *o, void *arg)
@@ -188,7 +185,7 @@ static void write_page(struct json_out *o, void *arg)
     json_key(o, kinds[p->kind].list);
     json_open(o, '[');
     for (; r && n < p->limit && !o->full; r = older(p->c, p->kind, r)) {
-        if (!is_of(r, p->provider, p->c->arena))
+        if (!is_of(r, p->provider))
             continue;
         render_resource(o, r, SLICE(""), p->c->arena);
         last = r;
@@ -260,24 +257,18 @@ static struct resource *for_writing(struct admin_call *c, enum kind_id kind)
     return admin_matches(c, render_etag(r, c->arena)) ? r : NULL;
 }
 
-static bool same_member(const struct json_doc *d, const struct resource *other, const char *name, struct arena *a)
-{
-    struct json_doc b;
-    struct slice mine = {0}, theirs = {0};
-
-    return json_parse(&b, other->body, a) && json_str(d, json_get(d, 0, name), a, &mine) && json_str(&b, json_get(&b, 0, name), a, &theirs) &&
-           slice_eq(mine, theirs);
-}
-
 /* Names that would make two of them look alike in lists and logs. False: answered. */
 static bool name_free(struct admin_call *c, enum kind_id kind, struct slice body, struct slice id)
 {
+    struct slice name, provider = SLICE("");
     struct json_doc d;
 
-    if ((kind != KIND_PROVIDER_KEY && kind != KIND_CONFIGURATION) || !json_parse(&d, body, c->arena))
+    if ((kind != KIND_PROVIDER_KEY && kind != KIND_CONFIGURATION) || !json_parse(&d, body, c->arena) ||
+        !json_str(&d, json_get(&d, 0, "name"), c->arena, &name))
         return true;
+    (void)json_str(&d, json_get(&d, 0, "providerId"), c->arena, &provider);
     for (const struct resource *r = registry_newest(kind); r; r = registry_older(r))
-        if (!slice_eq(r->id, id) && same_member(&d, r, "name", c->arena) && (kind != KIND_PROVIDER_KEY || same_member(&d, r, "providerId", c->arena))) {
+        if (slice_eq(r->name, name) && slice_eq(r->provider, provider) && !slice_eq(r->id, id)) {
             admin_error(c, 409, "name", "The %s \"%.*s\" has that name already.", kinds[kind].what, (int)slice_first(r->id, 100).n, r->id.p);
             return false;
         }
@@ -298,41 +289,69 @@ static void written(struct admin_call *c)
     answer(c, w->status, registry_find(w->kind, w->id), w->token);
 }
 
-static void ring_done(void *arg, bool ok, const char *why)
+/* The ring's key as it is now, in the answer. */
+static void answer_ring(struct admin_call *c)
 {
-    struct admin_call *c = arg;
     const struct writing *w = c->state;
     struct keyring_key k;
-    struct resource *r;
+    struct resource *r = keyring_get(w->id, &k) ? from_ring(&k, c->arena) : NULL;
 
-    registry_release(c);
-    if (ok && !keyring_put(&w->ring)) {
-        ok = false;
-        why = "the access key is stored, but there is no memory for it before a restart";
-    }
-    if (!ok) {
-        registry_refuse_store(c, why);
-        return;
-    }
-    r = keyring_get(w->id, &k) ? from_ring(&k, c->arena) : NULL;
     if (r)
         answer(c, w->status, r, w->token);
     else
         admin_error(c, 500, NULL, "This access key can't be shown: out of memory.");
 }
 
-/* An access key into the store, then into the ring. New ones go side by side, so that many become durable together; changes of old ones take turns. */
+static void ring_made(void *arg, bool ok, const char *why)
+{
+    struct admin_call *c = arg;
+    const struct writing *w = c->state;
+
+    if (ok) {
+        answer_ring(c);
+        return;
+    }
+    (void)keyring_remove(w->id);
+    registry_refuse_store(c, why);
+}
+
+static void ring_changed(void *arg, bool ok, const char *why)
+{
+    struct admin_call *c = arg;
+    const struct writing *w = c->state;
+
+    registry_release(c);
+    if (ok && !keyring_put(&w->ring)) {
+        ok = false;
+        why = "the access key is stored, but there is no memory for it before a restart";
+    }
+    if (ok)
+        answer_ring(c);
+    else
+        registry_refuse_store(c, why);
+}
+
+/* An access key into the store and the ring. New ones go side by side, so that many become durable together; they are in the ring at once, where a deletion of their
+ * configuration sees them, and nobody knows their token until they are durable. Changes of old ones take turns, and are in force when they are durable. */
 static void write_ring(struct admin_call *c, const struct resource *r, struct writing *w)
 {
+    const bool make = w->status == 201;
     struct store_change stored;
     const char *why = "out of memory";
 
-    if (!to_ring(c, r, c->arena, &w->ring))
+    if (!to_ring(c, r, c->arena, &w->ring)) {
+        if (!admin_answered(c))
+            registry_refuse_store(c, why);
         return;
-    if (w->status == 200)
-        registry_hold(c);
-    if (!store_read_only(&why) && registry_stored(r, c->arena, &stored) && store_commit(&stored, 1, ring_done, c, &why))
-        return;
+    }
+    if (!store_read_only(&why) && registry_stored(r, c->arena, &stored) && (!make || keyring_put(&w->ring))) {
+        if (!make)
+            registry_hold(c);
+        if (store_commit(&stored, 1, make ? ring_made : ring_changed, c, &why))
+            return;
+        if (make)
+            (void)keyring_remove(w->id);
+    }
     registry_release(c);
     registry_refuse_store(c, why);
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "base/small.h"
 #include "base/text.h"
 #include "base/timer.h"
 #include "conf/overlay.h"
@@ -59,21 +60,35 @@ static struct slice pack(char **p, struct slice s)
 
 struct resource *registry_make(const struct resource *r)
 {
-    size_t n = r->id.n + r->body.n + r->secret.n + r->redacted.n + r->by.n + r->updated_by.n + 6;
-    struct resource *copy = mem_heap_take(sizeof *copy + n);
+    struct slice name = SLICE(""), provider = SLICE("");
+    struct resource *copy;
+    struct json_doc d;
+    struct arena a;
+    size_t n;
     char *p;
 
-    if (!copy)
-        return NULL;
-    p = (char *)(copy + 1);
-    *copy = *r;
-    copy->node = (struct list){NULL, NULL};
-    copy->id = pack(&p, r->id);
-    copy->body = pack(&p, r->body);
-    copy->secret = pack(&p, r->secret);
-    copy->redacted = pack(&p, r->redacted);
-    copy->by = pack(&p, r->by);
-    copy->updated_by = pack(&p, r->updated_by);
+    arena_init(&a, &mem_heap_source, 1 << 14, ADMIN_ARENA_MAX);
+    if (json_parse(&d, r->body, &a)) { /* what can't be read is left out by the reader of configs, with a word about it */
+        (void)json_str(&d, json_get(&d, 0, "name"), &a, &name);
+        (void)json_str(&d, json_get(&d, 0, "providerId"), &a, &provider);
+    }
+    n = sizeof *copy + r->id.n + r->body.n + name.n + provider.n + r->secret.n + r->redacted.n + r->by.n + r->updated_by.n + 8;
+    copy = n <= UINT32_MAX ? small_take(n) : NULL;
+    if (copy) {
+        p = (char *)(copy + 1);
+        *copy = *r;
+        copy->node = (struct list){NULL, NULL};
+        copy->size = (uint32_t)n;
+        copy->id = pack(&p, r->id);
+        copy->body = pack(&p, r->body);
+        copy->name = pack(&p, name);
+        copy->provider = pack(&p, provider);
+        copy->secret = pack(&p, r->secret);
+        copy->redacted = pack(&p, r->redacted);
+        copy->by = pack(&p, r->by);
+        copy->updated_by = pack(&p, r->updated_by);
+    }
+    arena_reset(&a);
     return copy;
 }
 
@@ -82,7 +97,7 @@ void registry_free(struct resource *r)
     if (!r)
         return;
     explicit_bzero((char *)(uintptr_t)r->secret.p, r->secret.n);
-    mem_heap_give(r);
+    small_give(r, r->size);
 }
 
 struct resource *registry_find(enum kind_id kind, struct slice id)

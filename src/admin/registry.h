@@ -11,6 +11,7 @@ struct resource {
     struct list node;           /* of its kind, oldest first */
     enum kind_id kind;
     struct slice id, body;      /* body: an object with the kind's fields, without secrets */
+    struct slice name, provider; /* members "name" and "providerId" of the body, as texts; of a made one only */
     struct slice secret;        /* a provider key's value, wiped with it */
     struct slice redacted;      /* of the secret or token */
     struct slice by, updated_by;
@@ -19,7 +20,7 @@ struct resource {
     uint32_t revision;
     bool from_file;
     bool left_out;              /* it does not fit the config any more, and has no effect until it does */
-    bool candidate;             /* private: of the change under way */
+    uint32_t size;              /* private: of a made one */
 };
 
 /* A new one in memory of its own, everything copied; NULL: no memory. registry_free wipes it. */

@@ -1,14 +1,17 @@
-/* One heap block per key: a head, then its texts one behind the other. Two chained hash tables of fixed size lead to it, by token and by id; a list
- * keeps the order. Texts that many keys share (configuration, author) are kept once and named by number. */
+/* One small block per key: a head, then its texts one behind the other. Two chained hash tables of fixed size lead to it, by token and by id; a list
+ * keeps the order. Texts that many keys share (configuration, author) are kept once, for as long as somebody refers to them, and named by number. */
 #include "conf/keyring.h"
 
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/small.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "conf/key_limits.h"
 #include "conf/read.h"
+
+enum { NAME_BUCKETS = 1 << 14 };
 
 struct entry {
     uint8_t sha256[32];
@@ -23,17 +26,20 @@ struct entry {
     char text[];
 };
 
-/* Names never go: few configurations and authors ever exist in one run. */
 struct name {
     struct slice text;
-    uint32_t uses;                   /* as a configuration */
+    uint32_t refs;                   /* 0: free */
+    uint32_t uses;                   /* of these as a configuration */
+    uint16_t next;                   /* of its bucket, or of the free ones */
 };
 
 static struct {
     struct entry **by_token, **by_id;
     struct list order;               /* oldest first */
     struct name *name;               /* KEYRING_NAMES + 1; [0] is no name */
-    uint32_t names, count;
+    uint16_t *name_bucket;           /* NAME_BUCKETS numbers */
+    uint16_t free_name;
+    uint32_t names, count;           /* names: how many numbers were ever given */
     size_t bytes;
     uint64_t seed;
 } ring;
@@ -43,10 +49,12 @@ bool keyring_init(void)
     ring.by_token = mem_table(KEYRING_BUCKETS, sizeof(struct entry *));
     ring.by_id = mem_table(KEYRING_BUCKETS, sizeof(struct entry *));
     ring.name = mem_table(KEYRING_NAMES + 1, sizeof *ring.name);
-    ring.names = ring.count = 0;
+    ring.name_bucket = mem_table(NAME_BUCKETS, sizeof *ring.name_bucket);
+    ring.names = ring.count = ring.free_name = 0;
     ring.bytes = 0;
     list_init(&ring.order);
-    return ring.by_token && ring.by_id && ring.name && sys_random(&ring.seed, sizeof ring.seed);
+    small_init();
+    return ring.by_token && ring.by_id && ring.name && ring.name_bucket && sys_random(&ring.seed, sizeof ring.seed);
 }
 
 uint32_t keyring_count(void)
@@ -61,25 +69,54 @@ size_t keyring_bytes(void)
 
 /* ---- Texts ---- */
 
-static bool name_number(struct slice text, uint16_t *out)
+static uint16_t *name_at(struct slice text)
 {
+    uint16_t *at = &ring.name_bucket[hash_bytes(text, ring.seed) % NAME_BUCKETS];
+
+    while (*at && !slice_eq(ring.name[*at].text, text))
+        at = &ring.name[*at].next;
+    return at;
+}
+
+/* One more reference; *out 0: no text. False: no memory, or too many different ones. */
+static bool name_take(struct slice text, uint16_t *out)
+{
+    uint16_t *bucket, n;
     char *copy;
 
     *out = 0;
     if (!text.n)
         return true;
-    for (uint32_t i = 1; i <= ring.names; i++)
-        if (slice_eq(ring.name[i].text, text)) {
-            *out = (uint16_t)i;
-            return true;
-        }
-    copy = ring.names < KEYRING_NAMES ? mem_heap_take(text.n) : NULL;
-    if (!copy)
-        return false;
-    memcpy(copy, text.p, text.n);
-    ring.name[++ring.names].text = slice_make(copy, text.n);
-    *out = (uint16_t)ring.names;
+    n = *name_at(text);
+    if (!n) {
+        n = ring.free_name ? ring.free_name : ring.names < KEYRING_NAMES ? (uint16_t)(ring.names + 1) : 0;
+        copy = n ? small_take(text.n) : NULL;
+        if (!copy)
+            return false;
+        if (n == ring.free_name)
+            ring.free_name = ring.name[n].next;
+        else
+            ring.names++;
+        memcpy(copy, text.p, text.n);
+        bucket = name_at(text);
+        ring.name[n] = (struct name){.text = slice_make(copy, text.n)};
+        *bucket = n;
+    }
+    ring.name[n].refs++;
+    *out = n;
     return true;
+}
+
+static void name_drop(uint16_t n)
+{
+    struct name *name = &ring.name[n];
+
+    if (!n || --name->refs)
+        return;
+    *name_at(name->text) = name->next;
+    small_give((char *)(uintptr_t)name->text.p, name->text.n);
+    *name = (struct name){.next = ring.free_name};
+    ring.free_name = n;
 }
 
 static struct slice entry_id(const struct entry *e)
@@ -118,17 +155,23 @@ static char *put(char *p, struct slice s)
 static struct entry *pack(const struct keyring_key *k)
 {
     const bool limited = key_limits_any(&k->limits) || k->limits.expires_ms;
-    size_t size = sizeof(struct entry) + k->id.n + k->redacted.n + k->name.n + k->description.n + k->metadata.n + (limited ? sizeof k->limits : 0);
-    uint16_t config, by, updated_by;
-    struct entry *e;
+    size_t size = offsetof(struct entry, text) + k->id.n + k->redacted.n + k->name.n + k->description.n + k->metadata.n + (limited ? sizeof k->limits : 0);
+    uint16_t config = 0, by = 0, updated_by = 0;
+    struct entry *e = NULL;
     char *p;
 
-    if (k->id.n > 255 || k->redacted.n > 255 || k->name.n > UINT16_MAX || k->description.n > UINT16_MAX || k->metadata.n > UINT16_MAX ||
-        !name_number(k->config_id, &config) || !name_number(k->by, &by) || !name_number(k->updated_by, &updated_by))
+    if (size < sizeof *e)
+        size = sizeof *e;
+    if (k->id.n > 255 || k->redacted.n > 255 || k->name.n > UINT16_MAX || k->description.n > UINT16_MAX || k->metadata.n > UINT16_MAX)
         return NULL;
-    e = mem_heap_take(size);
-    if (!e)
+    if (name_take(k->config_id, &config) && name_take(k->by, &by) && name_take(k->updated_by, &updated_by))
+        e = small_take(size);
+    if (!e) {
+        name_drop(config);
+        name_drop(by);
+        name_drop(updated_by);
         return NULL;
+    }
     *e = (struct entry){.created_ms = k->created_ms, .updated_ms = k->updated_ms, .revision = k->revision, .used_s = (uint32_t)(k->used_ms / 1000),
                         .size = (uint32_t)size, .config = config, .by = by, .updated_by = updated_by, .name_n = (uint16_t)k->name.n,
                         .description_n = (uint16_t)k->description.n, .metadata_n = (uint16_t)k->metadata.n, .id_n = (uint8_t)k->id.n,
@@ -187,9 +230,12 @@ static void unlink_entry(struct entry *e)
     *at = e->next_id;
     list_remove(&e->order);
     ring.name[e->config].uses--;
+    name_drop(e->config);
+    name_drop(e->by);
+    name_drop(e->updated_by);
     ring.count--;
-    ring.bytes -= e->size;
-    mem_heap_give(e);
+    ring.bytes -= small_room(e->size);
+    small_give(e, e->size);
 }
 
 bool keyring_put(const struct keyring_key *k)
@@ -212,7 +258,7 @@ bool keyring_put(const struct keyring_key *k)
     *bucket = e;
     ring.name[e->config].uses++;
     ring.count++;
-    ring.bytes += e->size;
+    ring.bytes += small_room(e->size);
     return true;
 }
 
@@ -247,10 +293,9 @@ bool keyring_older(struct slice id, struct keyring_key *out)
 
 uint32_t keyring_uses(struct slice config_id)
 {
-    for (uint32_t i = 1; i <= ring.names; i++)
-        if (slice_eq(ring.name[i].text, config_id))
-            return ring.name[i].uses;
-    return 0;
+    uint16_t n = *name_at(config_id);
+
+    return n ? ring.name[n].uses : 0;
 }
 
 enum keyring_found keyring_use(const uint8_t sha256[32], const struct conf *c, int64_t now_ms, struct arena *a, const struct access_key **out)

@@ -15,8 +15,8 @@
 enum {
     KEYRING_BUCKETS = 1 << 17,
     KEYRING_MAX = 1 << 20,
-    KEYRING_BYTES = 200,      /* with ids of ours and a name of 12 characters; tested */
-    KEYRING_NAMES = 65535,    /* different configurations and authors that keys refer to */
+    KEYRING_BYTES = 200,      /* with ids of ours, a name of 12 characters and no limits, the tables shared by 100,000; tested */
+    KEYRING_NAMES = 65535,    /* different configurations and authors that keys refer to at one time */
 };
 
 /* A key spelled out. Slices are the caller's when it comes in, and the ring's until its next change when it goes out. */
@@ -34,7 +34,7 @@ struct keyring_key {
 /* Takes the tables; once, at start. */
 MUST_USE bool keyring_init(void);
 uint32_t keyring_count(void);
-size_t keyring_bytes(void);
+size_t keyring_bytes(void); /* of the keys themselves, without the two tables of KEYRING_BUCKETS pointers */
 
 /* Adds it, or puts it in place of the one of the same id (whose place in the order and time of last use stay). False: no memory, full, or the token is another key's. */
 MUST_USE bool keyring_put(const struct keyring_key *k);

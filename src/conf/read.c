@@ -29,9 +29,14 @@ bool read_fail(struct reader *r, ptrdiff_t at, const char *format, ...)
 
 /* ---- Walking. ---- */
 
+static bool blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 static void skip_blank(struct reader *r)
 {
-    while (r->at < r->text.n && memchr(" \t\r\n", r->text.p[r->at], 4))
+    while (r->at < r->text.n && blank(r->text.p[r->at]))
         r->at++;
 }
 
@@ -43,10 +48,16 @@ static char here(const struct reader *r)
 /* From the opening quote to behind the closing one. */
 static void skip_string(struct reader *r)
 {
-    for (r->at++; r->at < r->text.n && r->text.p[r->at] != '"'; r->at++)
-        if (r->text.p[r->at] == '\\')
-            r->at++;
-    r->at++;
+    const char *p = r->text.p + r->at + 1, *end = r->text.p + r->text.n;
+
+    for (; p < end && *p != '"'; p++) {
+        while (p < end && *p != '"' && *p != '\\') /* branches, not arithmetic: the next byte need not wait for this one */
+            p++;
+        if (p >= end || *p == '"')
+            break;
+        p++;
+    }
+    r->at = p < end ? (size_t)(p + 1 - r->text.p) : r->text.n;
 }
 
 void read_skip(struct reader *r)
@@ -67,8 +78,11 @@ void read_skip(struct reader *r)
             depth--;
         r->at++;
         if (depth == 0 && c != '}' && c != ']') /* a number or a word: up to what ends it */
-            while (r->at < r->text.n && !memchr(",]} \t\r\n", r->text.p[r->at], 7))
-                r->at++;
+            for (; r->at < r->text.n; r->at++) {
+                c = r->text.p[r->at];
+                if (c == ',' || c == ']' || c == '}' || blank(c))
+                    break;
+            }
     } while (depth && r->at < r->text.n);
 }
 
