@@ -98,6 +98,7 @@ async function firstView() {
 }
 
 async function show() {
+  if (!document.querySelector(".frame")) return; // at the door there is nothing to show
   if (!signedIn()) return signIn();
   if (!location.hash) { history.replaceState(null, "", await firstView()); }
   shown = location.hash;
