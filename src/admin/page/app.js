@@ -25,6 +25,7 @@ const NAV = [
 
 function signIn(why) {
   current.abort();
+  document.querySelectorAll("dialog").forEach(d => d.close()); // one that stayed open would lie over the form, and lock it
   document.title = "Sign in · weir";
   const key = input("", { type: "password", name: "key", autocomplete: "current-password" });
   const top = h("div", { class: "stack" }, why && note("warn", h("p", { role: "alert" }, why)));
@@ -66,6 +67,7 @@ on.gone = () => {
 on.back = () => {
   clearInterval(retry);
   banner.hidden = true;
+  if (!document.querySelector(".frame")) return; // signed out: what is being typed there stays
   say("The gateway answers again.");
   // A form that is being edited keeps what was typed; everything else shows the present again.
   if (!document.querySelector("dialog[open], [data-edited]")) show();

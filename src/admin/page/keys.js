@@ -2,7 +2,7 @@
 // kind what is special about it.
 import { h, fill, time, count, plural, say } from "./dom.js";
 import { api, at } from "./api.js";
-import { head, button, busy, field, input, area, select, table, tag, code, empty, link, note, ask, formDialog, showSecret, showErrors, clearErrors } from "./ui.js";
+import { head, button, busy, field, input, area, select, table, tag, code, empty, link, note, ask, dialog, formDialog, showSecret, showErrors, clearErrors } from "./ui.js";
 
 export const fixed = r => r.readOnly === true || r.source === "config";
 const fromFile = r => fixed(r) && tag("config file");
@@ -45,7 +45,7 @@ export async function remove(what, r, path, verb, told, v) {
     say(what + " " + (verb === "Revoke" ? "revoked" : "deleted"));
     v.refresh();
   } catch (e) {
-    await ask("Not done", h("p", null, e.message), "Close", "main");
+    await dialog("Not done", h("p", null, e.message), close => [button("Close", () => close(), "main")]);
   }
 }
 
@@ -169,6 +169,8 @@ export async function providerKeys(v) {
 
 // ---- Providers ----
 
+// A format alone stands for its chat surface.
+const isOf = (x, b) => x.format === b.format && (x.surface || (x.format === "openai" ? "chat-completions" : "messages")) === b.surface;
 const SURFACES = ["chat-completions", "responses", "completions", "embeddings", "moderations", "images", "speech"];
 
 export async function providers(v) {
@@ -178,7 +180,7 @@ export async function providers(v) {
     const id = input(old?.providerId, { maxlength: "255", placeholder: "my-ollama" }), name = input(old?.name), base = input(old?.baseUrl, { placeholder: "https://…/v1", inputmode: "url" });
     const had = old?.supportedApiSurfaces || [];
     const boxes = [...SURFACES.map(s => ["openai", s]), ["anthropic", "messages"]].map(([format, surface]) => ({ format, surface,
-      box: h("input", { type: "checkbox", checked: had.length ? had.some(x => x.format === format && (x.surface || (format === "openai" ? "chat-completions" : "messages")) === surface) : surface === "chat-completions" }) }));
+      box: h("input", { type: "checkbox", checked: had.length ? had.some(x => isOf(x, { format, surface })) : surface === "chat-completions" }) }));
     const models = area((old?.models || []).map(m => m.modelId).join("\n"));
     const done = await formDialog(old ? "Edit provider" : "New provider", [
       !old && field("Id", id, { path: "providerId", hint: "Requests name it in front of the model: my-ollama:llama3.2" }), field("Name", name, { path: "name" }),
@@ -186,9 +188,10 @@ export async function providers(v) {
       h("fieldset", { "data-path": "supportedApiSurfaces" }, h("legend", null, "APIs it serves"), h("div", { class: "boxes" }, boxes.map(b => h("label", { class: "check" }, b.box, h("span", null, b.surface)))), h("p", { class: "err" })),
       field("Models", models, { path: "models", hint: "One id per line. With them, requests need not name the provider." })],
     old ? "Save" : "Create", () => {
+      // What the form has no field for, such as prices, stays as it was. (A model's id is for reading only.)
       const body = { name: name.value.trim(), baseUrl: base.value.trim(),
-        supportedApiSurfaces: boxes.filter(b => b.box.checked).map(b => had.find(x => x.format === b.format && x.surface === b.surface) || { format: b.format, surface: b.surface }),
-        models: models.value.split("\n").map(m => m.trim()).filter(Boolean).map(modelId => ({ modelId })) };
+        supportedApiSurfaces: boxes.filter(b => b.box.checked).map(b => had.find(x => isOf(x, b)) || { format: b.format, surface: b.surface }),
+        models: models.value.split("\n").map(m => m.trim()).filter(Boolean).map(modelId => ({ ...(old?.models || []).find(m => m.modelId === modelId), id: undefined, modelId })) };
       return old ? patchSafely(path, body, etag) : api.post("/providers", { providerId: id.value.trim(), ...body });
     });
     if (done) v.refresh();
@@ -224,12 +227,12 @@ const SETTINGS = [
 
 export async function settings(v) {
   let { data, etag } = await api.load("/gateway-config", v.signal);
-  const about = await builtins(v.signal);
+  const about = await builtins(v.signal), inFile = k => (data.readOnlyFields || []).includes(k);
   const fields = SETTINGS.filter(([k]) => k in data || ["maxInputTokens", "maxOutputTokens"].includes(k)).map(([k, t, hint, number]) => {
-    const el = input(data[k], number ? { inputmode: "numeric" } : { placeholder: "30s" });
-    return { k, number, el, node: field(t, el, { path: k, hint }) };
+    const el = input(data[k], { disabled: inFile(k), ...number ? { inputmode: "numeric" } : { placeholder: "30s" } });
+    return { k, number, el, node: field(t, el, { path: k, hint: inFile(k) ? "Set in the config file, and changed there." : hint }) };
   });
-  const cool = "cooldown" in data && h("input", { type: "checkbox", checked: data.cooldown });
+  const cool = "cooldown" in data && h("input", { type: "checkbox", checked: data.cooldown, disabled: inFile("cooldown") });
   const metadata = area(data.metadata, { maxlength: "4096" });
   const top = h("div");
   const form = h("form", { class: "panel form two", novalidate: true, oninput: () => { form.dataset.edited = ""; }, onsubmit: async e => {

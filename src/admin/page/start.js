@@ -12,6 +12,7 @@ const done = { keys: [], access: null };
 export async function view(v) {
   const [about, stored, custom] = await Promise.all([builtins(v.signal), api.list("/provider-keys", 200, v.signal), api.list("/providers", 200, v.signal)]);
   const options = providerOptions(about, custom);
+  done.keys = done.keys.filter(k => stored.some(s => s.id === k.id)); // it may have been deleted since
   if (!done.keys.length && stored.length) done.keys = stored.filter(k => k.providerId === stored[0].providerId).reverse();
   const steps = h("div", { class: "steps" });
   const draw = () => fill(steps, keysStep(), accessStep(), tryStep());
