@@ -90,6 +90,18 @@ if [ "$(cat "$tools/venv/stamp-admin" 2>/dev/null)" != "$want" ]; then
 	quietly "$tools/venv/bin/python" -m pip install -q --disable-pip-version-check -r test/e2e/requirements-admin.txt
 	echo "$want" >"$tools/venv/stamp-admin"
 fi
+# What drives the dashboard. A machine that can't have a browser leaves its tests out, and they say so.
+if ! has chromium; then
+	root=
+	[ "$(id -u)" -eq 0 ] || root=sudo
+	$root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >"$tools/chromium.log" 2>&1 ||
+		echo "setup: no Chromium can be installed: the dashboard's tests are left out"
+fi
+want=$(stamp test/e2e/requirements-page.txt)
+if has chromium && [ "$(cat "$tools/venv/stamp-page" 2>/dev/null)" != "$want" ]; then
+	quietly "$tools/venv/bin/python" -m pip install -q --disable-pip-version-check -r test/e2e/requirements-page.txt
+	echo "$want" >"$tools/venv/stamp-page"
+fi
 # What plays the API's own description against it; apart, as it wants other versions of the same packages.
 want=$(stamp test/e2e/requirements-schema.txt)
 if [ "$(cat "$tools/schema/stamp" 2>/dev/null)" != "$want" ]; then
