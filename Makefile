@@ -84,11 +84,11 @@ musl_specs = $(shell sed -n 's/.*-specs "\(.*\)".*/\1/p' "$$(command -v $(MUSL_C
 musl_lib = $(shell sed -n 's:.* \(/[^ ]*\)/crti\.o.*:\1:p' $(musl_specs) | head -n1)
 LD_HARDEN := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
 
-# The binary has to stay below 400 KB. Code that every byte or every handshake goes through is compiled for speed (measured by
+# The binary has to stay below 600 KB: 400 for the data plane with TLS, the rest for the admin plane, its page and the state. Code that every byte or every handshake goes through is compiled for speed (measured by
 # `make bench`), all else for size. No unwind tables: debuggers find theirs in build/weir.debug.
 HOT := src/gate/intake% src/gate/upstream% src/gate/judge% src/gate/attempts% src/gate/health.% src/gate/account% src/net/conn% src/base/timer% \
   src/base/arena% src/gate/trace% src/gate/headers% src/gate/held% src/gate/exchange% src/gate/relay% src/http/write% src/net/loop% src/base/mem% \
-  src/json/scan% src/conf/read% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% \
+  src/json/scan% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% \
   src/llm/stream% src/llm/peek% src/base/slice% src/base/map% src/base/sha256% src/base/block% src/base/pool% src/base/log% src/base/libc_mem% \
   $(addprefix vendor/bearssl/src/,symcipher/aes_x86ni% hash/ghash_pclmul% symcipher/chacha20_sse2% symcipher/poly1305_ctmulq% \
     ec/ec_p256% int/i62%)
@@ -204,7 +204,7 @@ weir: build/weir.debug test/run-static.sh
 
 static: weir
 	$(Q)test/run-static.sh weir
-	@ls -l weir | awk '{ print "weir: " $$5 " bytes, static, no interpreter"; exit $$5 > 409600 }'
+	@ls -l weir | awk '{ print "weir: " $$5 " bytes, static, no interpreter"; exit $$5 > 614400 }'
 
 demo: weir
 	@./weir demo

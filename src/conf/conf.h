@@ -15,6 +15,7 @@
 #include "http/url.h"
 #include "llm/classify.h"
 #include "llm/surface.h"
+#include "llm/text.h"
 
 struct conf_model {
     struct slice id, name;           /* as declared; ids match without regard to case */
@@ -48,6 +49,7 @@ struct provider {
     struct url base;
     struct slice authority; /* "host" or "host:port" for the Host field */
     enum dialect dialect;
+    enum text_prefix prefix;  /* how its chat-completions take the beginning of an answer */
     unsigned surfaces;      /* surface_bit()s of declared surfaces */
     uint32_t index;
     uint32_t origin;        /* providers with equal (scheme, host, port) share it; < conf->norigins */

@@ -317,6 +317,7 @@ static void add_builtins(struct build *b)
         p->builtin = true;
         p->surfaces = from->surfaces;
         p->nmodels = from->nmodels;
+        p->prefix = text_prefix_of(from->id);
         base_url(b, p, from->base_url, READ_NOWHERE);
     }
     if (b->c->sim && !b->r.failed) {
@@ -328,9 +329,18 @@ static void add_builtins(struct build *b)
     }
 }
 
+static void read_prefix(struct build *b, struct provider *p)
+{
+    struct slice word;
+    size_t at;
+
+    if (read_string(&b->r, "assistantPrefix", &word, &at) && !text_prefix_by_name(word, &p->prefix))
+        read_fail(&b->r, (ptrdiff_t)at, "assistantPrefix must be \"no\", \"trailing\", \"prefix\" or \"partial\"");
+}
+
 static const char *const entry_names[] = {"providerId", "name", "baseUrl", "supportedApiSurfaces", "models",
-                                          "description", "metadata", NULL};
-enum { ENTRY_ID, ENTRY_NAME, ENTRY_URL, ENTRY_SURFACES, ENTRY_MODELS, ENTRY_DESCRIPTION, ENTRY_METADATA };
+                                          "description", "metadata", "assistantPrefix", NULL};
+enum { ENTRY_ID, ENTRY_NAME, ENTRY_URL, ENTRY_SURFACES, ENTRY_MODELS, ENTRY_DESCRIPTION, ENTRY_METADATA, ENTRY_PREFIX };
 
 /* The provider an entry is about: the built-in of that id, or a new one. NULL after a failure. */
 static struct provider *entry_provider(struct build *b, struct slice id, size_t at, struct map *listed)
@@ -393,6 +403,8 @@ static bool read_entry(struct build *b, struct map *listed)
             read_surfaces(b, p);
         else if (i == ENTRY_MODELS)
             read_models(b, p);
+        else if (i == ENTRY_PREFIX)
+            read_prefix(b, p);
         else if (i == ENTRY_DESCRIPTION)
             build_remark(b, "description", DESCRIPTION_CHARS_MAX);
         else if (i == ENTRY_METADATA)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "gate/limit.h"
+#include "gate/resume.h"
 #include "state/usage.h"
 
 static uint32_t clamp(uint64_t tokens)
@@ -17,15 +18,15 @@ static bool makes_text(enum surface s)
 
 /* Of a stream, a token per event, and one more for each four bytes that an event is longer than the shortest: what all events have in
  * common is their envelope. Never 0 once content went out (S-43). */
-static uint32_t output_estimate(const struct xchg *x)
+static uint32_t output_estimate(const struct xchg *x, const struct xchg_streamed *streamed)
 {
     uint64_t body = x->bytes_out > x->head_out ? x->bytes_out - x->head_out : 0;
-    uint64_t common = (uint64_t)x->streamed.events * x->streamed.shortest;
+    uint64_t common = (uint64_t)streamed->events * streamed->shortest;
 
     if (!makes_text(x->surface))
         return 0; /* an image or a vector is no number of tokens */
-    if (x->streamed.events)
-        return clamp(x->streamed.events + (x->streamed.bytes > common ? x->streamed.bytes - common : 0) / 4);
+    if (streamed->events)
+        return clamp(streamed->events + (streamed->bytes > common ? streamed->bytes - common : 0) / 4);
     return clamp((body + 3) / 4);
 }
 
@@ -40,19 +41,19 @@ static void take_usage(struct usage_event *e, const struct llm_usage *u)
 
 /* What the provider stated counts. Where it stated nothing, or the answer broke off before its last word on it (Anthropic begins with
  * output_tokens 1), what went out is estimated. */
-static void count_tokens(struct usage_event *e, const struct xchg *x)
+static void count_tokens(struct usage_event *e, const struct xchg *x, const struct llm_usage *usage, const struct xchg_streamed *streamed, bool whole)
 {
     uint32_t least;
 
-    if (x->usage.seen) {
-        take_usage(e, &x->usage);
-        if (x->end == END_COMPLETE)
+    if (usage->seen) {
+        take_usage(e, usage);
+        if (whole)
             return;
     } else {
         e->input = clamp(x->asked_bytes / 4);
         e->flags |= USAGE_ESTIMATED;
     }
-    least = output_estimate(x);
+    least = output_estimate(x, streamed);
     if (least >= e->output) {
         e->output = least;
         e->flags |= USAGE_ESTIMATED;
@@ -132,7 +133,7 @@ static const struct attempt_record *final_record(const struct xchg *x)
 void account_request(struct xchg *x)
 {
     const struct attempt_record *last = final_record(x);
-    uint64_t tokens = 0;
+    uint64_t tokens = 0, before = 0;
     uint8_t number = 0;
 
     if (!x->key || !x->asks) {
@@ -141,23 +142,30 @@ void account_request(struct xchg *x)
     }
     for (uint32_t i = 0; i < x->attempts.nrecords; i++) {
         const struct attempt_record *r = &x->attempts.record[i];
+        const struct resume_part *part;
         struct usage_event *e;
 
         if (r->outcome == OUTCOME_SKIPPED)
             continue;
         e = begin(x, r);
         e->attempt = ++number;
-        if (x->committed == i + 1 && x->surface != SURFACE_COUNT_TOKENS) { /* counting is free of charge everywhere */
-            count_tokens(e, x);
+        part = resume_part_of(x, i); /* a stream that broke and was gone on with: what came of it is paid for as well */
+        if ((part || x->committed == i + 1) && x->surface != SURFACE_COUNT_TOKENS) { /* counting is free of charge everywhere */
+            if (part)
+                count_tokens(e, x, &part->usage, &part->streamed, false);
+            else
+                count_tokens(e, x, &x->usage, &x->streamed, x->end == END_COMPLETE);
             price(e, conf_provider_model(r->key->provider, r->model));
             x->cost += e->cost;
-            tokens = (uint64_t)e->input + e->output;
+            tokens += (uint64_t)e->input + e->output;
+            before += part ? e->output : 0;
             x->priced = !(e->flags & USAGE_UNPRICED);
         }
         stop_reason(e, x, r);
         if (r == last)
             final(e, x);
     }
+    x->usage.output += x->usage.seen ? before : 0; /* the log line tells the whole answer's */
     if (!last) {
         struct usage_event *e = begin(x, NULL);
 

@@ -111,6 +111,11 @@ struct attempt *attempts_next(struct attempts *q, struct health *h, int64_t now_
     return a;
 }
 
+void attempts_reopen(struct attempts *q)
+{
+    q->final = false;
+}
+
 bool attempts_left(const struct attempts *q, struct health *h, int64_t now_ms)
 {
     return !walk_over(q) && best_of(q, h, now_ms) != NULL;

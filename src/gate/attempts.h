@@ -35,7 +35,7 @@ struct attempt_record {
 };
 
 struct attempts {
-    struct attempt *queue;          /* ATTEMPTS_MAX at most, in the request's arena; gone after commit */
+    struct attempt *queue;          /* ATTEMPTS_MAX at most, in the request's arena; gone with the request */
     uint32_t count;
     struct attempt_record *record;  /* in order of tries; room for count */
     uint32_t nrecords;
@@ -46,6 +46,8 @@ struct attempts {
 /* Next attempt to start, marked as taken; NULL when none is left. Order: well, then demoted, then cooling by guess (the one
  * that ends first); cooling by a stated time never: when only these are left each gets a SKIPPED record. Calls health_start. */
 struct attempt *attempts_next(struct attempts *q, struct health *h, int64_t now_ms);
+/* The attempt that was committed broke and another may go on: the walk is open again. */
+void attempts_reopen(struct attempts *q);
 /* Whether attempts_next would find one (for firstTokenTimeout's "while another attempt is left"). */
 bool attempts_left(const struct attempts *q, struct health *h, int64_t now_ms);
 

@@ -10,6 +10,7 @@
 #include "gate/intake.h"
 #include "gate/relay.h"
 #include "gate/reply.h"
+#include "gate/resume.h"
 #include "gate/trace.h"
 #include "gate/upstream.h"
 
@@ -26,7 +27,7 @@ static const unsigned edges[XCHG_STATE_COUNT] = {
     [XCHG_READ_HEAD] = TO(READ_BODY) | TO(ATTEMPT) | TO(FLUSH) | TO(OVER),
     [XCHG_READ_BODY] = TO(ATTEMPT) | TO(FLUSH) | TO(OVER),
     [XCHG_ATTEMPT] = TO(RELAY) | TO(FLUSH) | TO(OVER),
-    [XCHG_RELAY] = TO(FLUSH) | TO(OVER), /* committed: no way back to ATTEMPT */
+    [XCHG_RELAY] = TO(ATTEMPT) | TO(FLUSH) | TO(OVER), /* committed: back to ATTEMPT only to go on with a stream (resume.c) */
     [XCHG_FLUSH] = TO(READ_HEAD) | TO(LINGER) | TO(OVER),
     [XCHG_LINGER] = TO(OVER),
     [XCHG_OVER] = 0,
@@ -141,6 +142,8 @@ static void request_over(struct xchg *x)
     }
     if (x->active && !timer_armed(&gate.trim))
         timer_arm(&gate.trim, clock_ms() + TRIM_MS);
+    resume_give_up(x);
+    x->resume = NULL;
     block_drop(&x->text);
     block_drop(&x->last);
     arena_reset(&x->arena);
@@ -345,8 +348,11 @@ static void attempt_failed(struct xchg *x, int place)
 /* Starts the next attempt in an empty place. False: none is left. */
 static bool next_attempt(struct xchg *x, int place)
 {
-    struct attempt *a = attempts_next(&x->attempts, x->world->health, clock_ms());
+    struct attempt *a;
 
+    while ((a = attempts_next(&x->attempts, x->world->health, clock_ms())) && resume_on(x) && !resume_accepts(x, a))
+        attempts_end(&x->attempts, x->world->health, a, OUTCOME_SKIPPED, 0,
+                     fault_make(FAULT_NONE, 0, "it does not go on with the beginning of an answer"), -1, clock_ms(), clock_ms());
     if (!a)
         return false;
     if (!upstream_start(x, place, a))
@@ -422,7 +428,10 @@ static enum turn turn_attempt(struct xchg *x)
     if (running == 0) {
         if (next_attempt(x, 0))
             return TURN_AGAIN;
-        reply_exhausted(x);
+        if (resume_on(x))
+            relay_cut(x, x->resume->code, x->resume->message);
+        else
+            reply_exhausted(x);
         return TURN_AGAIN;
     }
     if (x->hedge_due_ms && clock_ms() >= x->hedge_due_ms) {

@@ -2,6 +2,7 @@
  * `view` is set, which lasts one wake-up at most, else in the block `held`. */
 #include "gate/held.h"
 
+#include "gate/resume.h"
 #include "net/loop.h"
 
 enum {
@@ -208,7 +209,7 @@ enum held_seen held_scan(struct upstream *up, bool committed, struct slice *erro
     struct slice body = held_body(up);
     struct arena scratch;
 
-    if (committed && up->chunk_head && up->scan_at == 0 && !up->tail_flowed && sse_scan_idle(&up->scan) && llm_stream_alone(&up->llm, body)) {
+    if (committed && !up->x->resume && up->chunk_head && up->scan_at == 0 && !up->tail_flowed && sse_scan_idle(&up->scan) && llm_stream_alone(&up->llm, body)) {
         up->event_at = 0;
         up->scanned = up->scan_at = body.n;
         return HELD_MORE;
@@ -232,6 +233,8 @@ enum held_seen held_scan(struct upstream *up, bool committed, struct slice *erro
         else
             sign = llm_stream_event(&up->llm, raw, committed, &scratch, error);
         up->tail_flowed = false;
+        if (committed && up->x->resume && !(sign & LLM_ERROR))
+            resume_note(up->x, raw, false);
         if (up->x->usage_options.n && (up->llm.seen & LLM_FINISH) && usage_only(raw)) {
             cut_event(up);
             body = held_body(up);

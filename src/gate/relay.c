@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "gate/headers.h"
 #include "gate/held.h"
+#include "gate/resume.h"
 #include "gate/trace.h"
 #include "gate/upstream.h"
 #include "http/write.h"
@@ -40,6 +42,11 @@ static bool send_body(struct xchg *x, struct slice head, struct slice body, bool
         piece[n++] = body;
     }
     return n == 0 || xchg_send(x, piece, n);
+}
+
+bool relay_body(struct xchg *x, struct slice body, bool last)
+{
+    return send_body(x, slice_make(NULL, 0), body, last);
 }
 
 /* Fields every answer of a provider carries back. */
@@ -96,9 +103,7 @@ static void keep_usage(struct xchg *x)
     if (!up || !up->streaming)
         return;
     x->usage = up->llm.usage;
-    x->streamed.bytes = up->llm.content_bytes;
-    x->streamed.events = up->llm.content_events;
-    x->streamed.shortest = up->llm.shortest;
+    x->streamed = (struct xchg_streamed){up->llm.content_bytes, up->llm.content_events, up->llm.shortest};
     memcpy(x->stop_reason, up->llm.stop_reason, sizeof x->stop_reason);
 }
 
@@ -111,7 +116,7 @@ void relay_let_go(struct xchg *x)
 /* The error event, if one is due, has been queued: nothing more will be read from this attempt. */
 static void cut_over(struct xchg *x)
 {
-    enum xchg_end end = x->winner ? END_CUT : END_ERROR;
+    enum xchg_end end = x->committed ? END_CUT : END_ERROR;
 
     x->keep_alive = false;
     trace_cut(x, OUTCOME_CUT);
@@ -119,6 +124,13 @@ static void cut_over(struct xchg *x)
         x->winner->poolable = false;
     relay_let_go(x);
     leave(x, end);
+}
+
+void relay_set_aside(struct xchg *x)
+{
+    trace_cut(x, OUTCOME_CUT);
+    x->winner->poolable = false;
+    relay_let_go(x);
 }
 
 void relay_cut(struct xchg *x, const char *code, const char *message)
@@ -144,6 +156,13 @@ void relay_cut(struct xchg *x, const char *code, const char *message)
     }
     x->refusal = code;
     cut_over(x);
+}
+
+/* The committed attempt failed: another goes on, or the stream ends here. */
+static void fail(struct xchg *x, const char *code, const char *message)
+{
+    if (!resume_break(x, code, message))
+        relay_cut(x, code, message);
 }
 
 /* The stream's events are all with the client. */
@@ -180,6 +199,7 @@ static bool forward_events(struct xchg *x, struct slice head)
         (void)llm_stream_piece(&up->llm, slice_from(body, n), false, &scratch);
         n = body.n;
         up->tail_flowed = true;
+        resume_give_up(x);
     }
     if (!n && !head.n)
         return true;
@@ -189,6 +209,8 @@ static bool forward_events(struct xchg *x, struct slice head)
     return ok;
 }
 
+static const char stream_error_text[] = "The provider reported an error in mid-stream; the answer is incomplete.";
+
 /* An error event in mid-stream. It goes out itself when SDKs will raise on it, which is when its data is the error. GPUStack's `error:` field is
  * not even seen by a correct parser, so there ours takes its place. Nothing behind it is forwarded. */
 static void stream_error(struct xchg *x, struct slice head)
@@ -197,16 +219,50 @@ static void stream_error(struct xchg *x, struct slice head)
     struct slice body = slice_first(held_body(up), up->scanned);
     bool native = slice_find(slice_from(body, up->event_at), SLICE("data:")) >= 0;
 
+    if (x->resume) {
+        if (!send_body(x, head, slice_first(body, up->event_at), false)) {
+            client_lost(x);
+            return;
+        }
+        held_consume(up, up->event_at);
+        body = slice_first(held_body(up), up->scanned);
+        head = slice_make(NULL, 0);
+        if (resume_break(x, "upstream_error", stream_error_text))
+            return;
+    }
     if (!send_body(x, head, native ? body : slice_first(body, up->event_at), false)) {
         client_lost(x);
         return;
     }
     if (!native) {
-        relay_cut(x, "upstream_error", "The provider reported an error in mid-stream; the answer is incomplete.");
+        relay_cut(x, "upstream_error", stream_error_text);
         return;
     }
     x->refusal = "upstream_error";
     cut_over(x);
+}
+
+/* The same for an attempt that goes on with another's answer: its events are written anew. */
+static bool flow_resumed(struct xchg *x)
+{
+    const char *code, *message;
+
+    switch (resume_flow(x, &code, &message)) {
+    case RESUME_MORE:
+        return true;
+    case RESUME_END:
+        if (held_body(x->winner).n)
+            x->winner->poolable = false;
+        stream_complete(x);
+        return false;
+    case RESUME_BROKEN:
+        fail(x, code, message);
+        return false;
+    case RESUME_GONE:
+        break;
+    }
+    client_lost(x);
+    return false;
 }
 
 /* Looks at fresh bytes and hands them on. head goes before them when there is one. True: the stream goes on. */
@@ -233,7 +289,7 @@ static bool flow_events(struct xchg *x, struct slice head)
     if (!up->body_done)
         return true;
     if (!llm_stream_may_end(&up->llm)) {
-        relay_cut(x, "stream_truncated", "The provider's stream ended before the answer was complete.");
+        fail(x, "stream_truncated", "The provider's stream ended before the answer was complete.");
         return false;
     }
     /* What follows the last whole event: a final event whose blank line never came is whole when the framing ended cleanly. */
@@ -267,6 +323,8 @@ static bool flow_plain(struct xchg *x, struct slice head)
 
 static bool flow(struct xchg *x, struct slice head)
 {
+    if (resume_on(x))
+        return flow_resumed(x);
     return x->winner->streaming ? flow_events(x, head) : flow_plain(x, head);
 }
 
@@ -279,7 +337,7 @@ static void broken(struct xchg *x, struct fault f)
     up->broken = true;
     up->poolable = false;
     if (up->streaming)
-        (void)flow_events(x, slice_make(NULL, 0)); /* ends as complete after its last event (F-110, F-113), else as cut */
+        (void)flow(x, slice_make(NULL, 0)); /* ends as complete after its last event (F-110, F-113), else as cut */
     else
         relay_cut(x, f.kind == FAULT_PROTOCOL ? "upstream_error" : "stream_truncated", f.what);
 }
@@ -306,7 +364,8 @@ static bool settle(struct xchg *x)
 
 static void release_request(struct xchg *x)
 {
-    block_drop(&x->text);
+    if (!x->resume || x->resume->stream.odd)
+        block_drop(&x->text);
     block_drop(&x->last);
 }
 
@@ -323,6 +382,15 @@ static void drop_others(struct xchg *x, struct upstream *winner)
         upstream_drop(&up);
     }
     x->winner = winner;
+}
+
+/* A comment, which readers of events skip and people who look find: the head's x-weir-provider named another. */
+static bool announce(struct xchg *x)
+{
+    struct slice id = slice_first(x->winner->attempt->key->provider->id, 64);
+    char text[96];
+
+    return relay_body(x, slice_make(text, (size_t)text_format(text, sizeof text, ": continued by %.*s\n\n", (int)id.n, id.p)), false);
 }
 
 void relay_commit(struct xchg *x, struct upstream *up)
@@ -369,9 +437,18 @@ void relay_commit(struct xchg *x, struct upstream *up)
     }
     upstream_flow(up);
     xchg_enter(x, XCHG_RELAY);
-    x->first_byte_ms = clock_ms();
-    x->head_out = head.n;
+    if (resume_on(x)) {
+        resume_commit(x, up);
+    } else {
+        x->first_byte_ms = clock_ms();
+        x->head_out = head.n;
+        resume_begin(x, up);
+    }
     release_request(x);
+    if (resume_on(x) && !announce(x)) {
+        client_lost(x);
+        return;
+    }
     if (flow(x, head) && settle(x))
         relay_pump(x);
 }
@@ -412,13 +489,17 @@ void relay_pump(struct xchg *x)
 
     if (up->timed_out) {
         up->timed_out = false;
-        if (up->streaming && (up->llm.seen & LLM_END)) {
+        if (resume_on(x) && x->resume->next.finish[0]) { /* its last word came, but for [DONE] */
+            broken(x, fault_make(FAULT_TIMEOUT, 0, "the provider sent nothing more"));
+            return;
+        }
+        if (up->streaming && (up->llm.seen & LLM_END) && !resume_on(x)) {
             up->poolable = false;
             stream_complete(x);
             return;
         }
         if (xchg_queued(x) == 0) {
-            relay_cut(x, "stream_stalled", "The provider sent nothing within streamIdleTimeout; the answer is incomplete.");
+            fail(x, "stream_stalled", "The provider sent nothing within streamIdleTimeout; the answer is incomplete.");
             return;
         }
         /* The client is the slow one; its own deadline watches it. */

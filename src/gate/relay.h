@@ -13,6 +13,10 @@ void relay_pump(struct xchg *x);
 MUST_USE bool relay_heartbeat(struct xchg *x);
 /* Lets go of the committed attempt, keeping what it told of usage. Harmless without one. */
 void relay_let_go(struct xchg *x);
+/* One piece of an answer's body in its framing. False: the client is gone. */
+MUST_USE bool relay_body(struct xchg *x, struct slice body, bool last);
+/* The committed attempt broke and another is to go on: books that and lets go of it. */
+void relay_set_aside(struct xchg *x);
 /* Ends a committed (or heartbeat-started) stream with one error event and then the connection's end. */
 void relay_cut(struct xchg *x, const char *code, const char *message);
 

@@ -194,7 +194,7 @@ void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, co
     refused[what]++;
     if (x->heartbeat_sent) {
         relay_cut(x, row->code, message); /* the 200 is out: a final failure is an error event then */
-        x->end = END_ERROR;
+        x->end = x->committed ? END_CUT : END_ERROR;
         return;
     }
     body = error_body(x, row, &d, slice_make(message, n), d.with_attempts);

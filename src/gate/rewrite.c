@@ -58,12 +58,28 @@ static bool above(struct slice value, uint64_t cap)
     return !slice_u64(value, &v) || v > cap; /* not a plain integer: what a provider would make of it is unknown */
 }
 
+/* What is left of the client's own cap for the rest of the answer; empty: it is not a plain integer, and stays. */
+static struct slice left_of(const struct rewrite *r, const struct json_member *m, char out[24])
+{
+    struct json_out o;
+    uint64_t v;
+
+    if (!slice_u64(slice_make(r->text.p + m->val_off, m->val_len), &v))
+        return slice_make(NULL, 0);
+    if (r->max_output_tokens && v > r->max_output_tokens)
+        v = r->max_output_tokens;
+    json_out_init(&o, out, 24);
+    json_out_u64(&o, v > r->spent ? v - r->spent : 1);
+    return json_out_done(&o);
+}
+
 void rewrite_body(const struct rewrite *r, struct json_edits *e, struct rewrite_text *t)
 {
     struct json_out o;
     struct slice model, cap = {0};
     int32_t at_cap = -1;
     enum request_member field = REQUEST_MAX_TOKENS;
+    struct slice left;
 
     json_out_init(&o, t->model, sizeof t->model);
     json_out_str(&o, r->model);
@@ -87,9 +103,14 @@ void rewrite_body(const struct rewrite *r, struct json_edits *e, struct rewrite_
             json_edit_value(e, m, model);
         else if ((int32_t)i == r->at[REQUEST_STREAM_OPTIONS] && r->stream_options.n)
             json_edit_value(e, m, r->stream_options);
+        else if (r->spent && ((int32_t)i == r->at[REQUEST_MAX_TOKENS] || (int32_t)i == r->at[REQUEST_MAX_COMPLETION_TOKENS]) &&
+                 (left = left_of(r, m, t->left[(int32_t)i == r->at[REQUEST_MAX_TOKENS]])).n)
+            json_edit_value(e, m, left);
         else if ((int32_t)i == at_cap && above(slice_make(r->text.p + m->val_off, m->val_len), r->max_output_tokens))
             json_edit_value(e, m, cap);
     }
+    if (r->said.n)
+        json_edit_insert(e, r->said_at, r->said);
     if (r->at[REQUEST_MODEL] < 0)
         json_edit_add(e, SLICE("model"), model);
     if (r->at[REQUEST_STREAM_OPTIONS] < 0 && r->stream_options.n)

@@ -18,11 +18,14 @@ struct rewrite {
     const struct credential *key;      /* names the provider */
     const struct conf_model *known;    /* NULL: unknown model */
     struct slice model;                /* the id as upstream gets it */
+    struct slice said;                 /* a further message, with the comma before it; empty: none */
+    size_t said_at;                    /* where it goes */
+    uint64_t spent;                    /* output tokens that the answer has already: the request's own caps are lowered by so many */
 };
 
 /* Memory for what the edits point to; must live as long as they are used. */
 struct rewrite_text {
-    char model[6 * MODEL_ID_MAX + 16], cap[24];
+    char model[6 * MODEL_ID_MAX + 16], cap[24], left[2][24];
 };
 
 /* Fills e. Look at e->failed through json_edit_pieces. */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/recent.h"
+#include "gate/resume.h"
 #include "state/usage.h"
 
 static struct slice add(char *out, size_t cap, size_t *n, struct slice s)
@@ -102,6 +103,8 @@ void trace_cut(struct xchg *x, enum outcome o)
     if (!x->committed)
         return;
     r = &x->attempts.record[x->committed - 1];
+    if (r->outcome == (uint8_t)o)
+        return; /* told already, when another attempt was to go on */
     r->outcome = (uint8_t)o;
     health_tell(x->world->health, r->key, r->model, OUTCOME_UPSTREAM_ERROR, true, -1, clock_ms());
 }
@@ -167,6 +170,8 @@ static bool write_line(const struct xchg *x, struct json_out *o, bool with_attem
         trace_attempts_json(x, o);
     else
         json_out_u64(o, n);
+    if (resume_on(x))
+        key_u64(o, JSON_KEY("continued"), x->resume->nparts);
     if (x->usage.seen) {
         key_u64(o, JSON_KEY("inputTokens"), x->usage.input);
         key_u64(o, JSON_KEY("outputTokens"), x->usage.output);

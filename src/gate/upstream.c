@@ -10,6 +10,7 @@
 #include "gate/headers.h"
 #include "gate/held.h"
 #include "gate/judge.h"
+#include "gate/resume.h"
 #include "gate/rewrite.h"
 #include "http/write.h"
 #include "net/idle.h"
@@ -315,7 +316,10 @@ static int build_request(struct upstream *up, struct slice *piece, int cap)
                                    .max_output_tokens = x->world->conf->gateway.max_output_tokens,
                                    .key = up->attempt->key,
                                    .known = up->attempt->known,
-                                   .model = up->attempt->model};
+                                   .model = up->attempt->model,
+                                   .said = resume_on(x) ? slice_make(x->resume->ask.p, x->resume->ask.len) : slice_make(NULL, 0),
+                                   .said_at = resume_on(x) ? x->resume->insert_at : 0,
+                                   .spent = resume_on(x) ? resume_spent(x) : 0};
     struct json_edits edits;
     struct http_out o;
     size_t body_len;

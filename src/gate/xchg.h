@@ -78,6 +78,7 @@ struct up_result {
 };
 
 struct xchg;
+struct resume;
 
 struct upstream {
     struct xchg *x;
@@ -154,6 +155,12 @@ enum xchg_end {
 #undef X
 };
 
+/* What came of a stream, for an estimate when usage is missing. */
+struct xchg_streamed {
+    uint64_t bytes;
+    uint32_t events, shortest;
+};
+
 struct xchg {
     /* the connection */
     struct conn *conn;
@@ -197,7 +204,7 @@ struct xchg {
     bool priced;               /* cost below is known, even if 0 */
     bool active;               /* a request has begun: it will leave one log line */
     bool unread;               /* answered before the whole request was read: linger before closing */
-    bool heartbeat_sent;       /* 200 and the SSE head are out before any commit */
+    bool heartbeat_sent;       /* 200 and the SSE head are out before the commit: by a heartbeat, or by the attempt that is gone on with */
     bool chunked;              /* framing of our answer */
     char id[REQUEST_ID_LEN + 1];
     int64_t began_ms, body_began_ms, total_due_ms, hedge_due_ms, heartbeat_due_ms, first_byte_ms;
@@ -215,10 +222,8 @@ struct xchg {
     const char *refusal;       /* code of our own error, NULL for none */
     uint64_t bytes_in, bytes_out;
     struct llm_usage usage;
-    struct {
-        uint64_t bytes;
-        uint32_t events, shortest;
-    } streamed;                /* what came of a stream, for an estimate when usage is missing */
+    struct xchg_streamed streamed;
+    struct resume *resume;     /* keeps a stream's text, so that another attempt can go on with it; NULL: it can't */
     uint64_t asked_bytes, head_out; /* of the request's body; of the answer's head */
     uint64_t cost;             /* pico-dollars */
     struct limits_ticket ticket; /* its share of the access key's limits */

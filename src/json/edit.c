@@ -40,6 +40,11 @@ void json_edit_value(struct json_edits *e, const struct json_member *m, struct s
     insert(e, (struct json_edit){.off = m->val_off, .len = m->val_len, .with = with});
 }
 
+void json_edit_insert(struct json_edits *e, size_t off, struct slice with)
+{
+    insert(e, (struct json_edit){.off = off, .with = with});
+}
+
 static size_t value_end(const struct json_member *m)
 {
     return (size_t)m->val_off + m->val_len;

@@ -40,6 +40,9 @@ void json_edit_remove(struct json_edits *e, const struct json_member *members, s
 /* Adds `"key":value` as the last member (key is plain ASCII, value is JSON text); works on {} too. */
 void json_edit_add(struct json_edits *e, struct slice key, struct slice value);
 
+/* Puts JSON text between two bytes of a value that no other edit touches. */
+void json_edit_insert(struct json_edits *e, size_t off, struct slice with);
+
 /* The edited document as pieces of the original text and the replacements, in order, none empty.
  * Returns how many, or -1 when e failed or cap is too small; *total is the length of all. */
 int json_edit_pieces(const struct json_edits *e, struct slice *piece, size_t cap, size_t *total);

@@ -117,8 +117,9 @@ static bool no_file(void *user, struct slice path, struct arena *a, struct slice
     "[{\"format\":\"openai\",\"surface\":\"chat-completions\"},{\"format\":\"openai\",\"surface\":\"responses\"},"     \
     "{\"format\":\"openai\",\"surface\":\"embeddings\"},{\"format\":\"openai\",\"surface\":\"speech\"},"               \
     "{\"format\":\"anthropic\",\"surface\":\"messages\"}]"
-#define PROVIDER(n, models)                                                                                            \
-    "{\"providerId\":\"p" n "\",\"baseUrl\":\"http://10.0.0." n "/v1\",\"supportedApiSurfaces\":" ALL_SURFACES ",\"models\":[" models "]}"
+#define PROVIDER(n, models) PROVIDER_THAT(n, models, "")
+#define PROVIDER_THAT(n, models, more)                                                                                 \
+    "{" more "\"providerId\":\"p" n "\",\"baseUrl\":\"http://10.0.0." n "/v1\",\"supportedApiSurfaces\":" ALL_SURFACES ",\"models\":[" models "]}"
 #define NAMED(n, host)                                                                                                 \
     "{\"providerId\":\"p" n "\",\"baseUrl\":\"http://" host "/v1\",\"supportedApiSurfaces\":" ALL_SURFACES ",\"models\":[{\"modelId\":\"m" n "\"}]}"
 #define KEY(p, name) "{\"id\":\"aigpk_" p name "\",\"providerId\":\"p" p "\",\"name\":\"" name "\",\"value\":\"key-" p name "\"}"
@@ -141,8 +142,8 @@ static struct conf *load(const char *gateway, const char *router, const char *li
     int n = snprintf(text, sizeof text,
                      "{\"listen\":\"10.1.1.1:8080\",\"admin\":{\"listen\":null},\"gateway\":{%s},\"limits\":{%s},"
                      "\"upstream\":{\"allowPrivate\":true,\"dns\":[\"10.0.0.53:53\"]},"
-                     "\"providers\":[" PROVIDER("1", "{\"modelId\":\"m1\"},{\"modelId\":\"m1s\"}") "," PROVIDER("2", "{\"modelId\":\"m2\",\"usdPerMillionTokens\":{\"input\":100,\"output\":1000}}") ","
-                     PROVIDER("3", "{\"modelId\":\"m3\"}") "," PROVIDER("4", "{\"modelId\":\"m4\"}") "," NAMED("5", "five.internal") "," NAMED("6", "nowhere.internal") "," PROVIDER("9", "{\"modelId\":\"m9\"}") "],"
+                     "\"providers\":[" PROVIDER("1", "{\"modelId\":\"m1\"},{\"modelId\":\"m1s\"}") "," PROVIDER_THAT("2", "{\"modelId\":\"m2\",\"usdPerMillionTokens\":{\"input\":100,\"output\":1000}}", "\"assistantPrefix\":\"trailing\",") ","
+                     PROVIDER_THAT("3", "{\"modelId\":\"m3\"}", "\"assistantPrefix\":\"partial\",") "," PROVIDER("4", "{\"modelId\":\"m4\"}") "," NAMED("5", "five.internal") "," NAMED("6", "nowhere.internal") "," PROVIDER("9", "{\"modelId\":\"m9\"}") "],"
                      "\"providerKeys\":[%s%s" KEY("2", "a") "," KEY("3", "a") "," KEY("4", "a") "," KEY("5", "a") "," KEY("6", "a") "," KEY("9", "a") "],"
                      "\"accessKeyConfigurations\":[{\"id\":\"aigac_1\",\"name\":\"flow\",\"router\":{%s}}],"
                      "\"accessKeys\":[{\"id\":\"aigk_app\",\"name\":\"app\",\"token\":\"token-of-the-app\",\"accessKeyConfigurationId\":\"aigac_1\"%s}],"
@@ -572,7 +573,7 @@ static void run_flow(const struct flow *f, enum effort effort)
     }
 }
 
-static struct flow flows[1024];
+static struct flow flows[4096];
 static size_t nflows;
 
 void flow_add(const char *name, void (*run)(const void *row), const void *row)

@@ -41,7 +41,7 @@ bool flow_expect_slice(struct slice got, struct slice want, const char *file, in
 
 /* Opens the world: gateway and router are members for those parts of the config ("" for none), without braces. Models m1..m4 are at
  * providers p1..p4 (10.0.0.1 ...); p1 has the keys "a" and "b", the others "a". m1s is another model of p1. Model m9 at p9 is the
- * one that always answers. m5 is at "five.internal" (10.0.0.5 by the hosts file), m6 at a name that no server knows. */
+ * one that always answers. p2 goes on with the beginning of an answer, p3 does with "partial". m5 is at "five.internal" (10.0.0.5 by the hosts file), m6 at a name that no server knows. */
 void flow_open(const char *gateway, const char *router);
 /* The same with more top-level members (", ..." after the others), such as another limits. */
 void flow_open_more(const char *gateway, const char *router, const char *limits);
