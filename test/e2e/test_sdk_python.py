@@ -397,3 +397,42 @@ def test_langchain_tools(bench, kind, who):
     for c in llm.stream("hi"):
         total = c if total is None else total + c
     assert total.tool_calls[0]["name"] == TOOL_NAME and total.tool_calls[0]["args"] == TOOL
+
+
+@pytest.mark.parametrize("d", [dialects.Chat, dialects.Messages])
+def test_continued_stream(d):
+    """router.continueStreams: the first provider breaks off, the second gets the text so far; the official client sees one answer."""
+    said, rest = ["Der Anfang ", "geht \u201eso\u201c:\n"], ["und ", "weiter \U0001f600."]
+    asked = []
+
+    def play(request):
+        if request.model == "breaks":
+            return fake.sse(d.opening() + d.content(said), last=[("sleep", 0.05), ("rst",)])
+        asked.append(request.json)
+        return fake.sse(d.opening() + d.content(rest) + d.closing())
+
+    with fake.Upstream(play) as up:
+        conf = config(providers=[provider("one", up.base + "/v1", models=["breaks"]),
+                                 {**provider("two", up.base + "/v1", models=["goes-on"]), "assistantPrefix": "trailing"}],
+                      accessKeyConfigurations=[{"id": "aigac_c", "name": "c", "router": {"continueStreams": True}}],
+                      accessKeys=[{"id": "aigk_test", "name": "test", "token": TOKEN, "accessKeyConfigurationId": "aigac_c"}])
+        with Weir(conf) as weir:
+            if d is dialects.Chat:
+                with openai.OpenAI(base_url="http://127.0.0.1:%d/v1" % weir.port, api_key=TOKEN, max_retries=0, timeout=15) as c:
+                    chunks = list(c.chat.completions.create(model="one:breaks", messages=SAY, stream=True, max_tokens=99,
+                                                            extra_body={"models": ["two:goes-on"]}, stream_options={"include_usage": True}))
+                text = "".join(k.choices[0].delta.content or "" for k in chunks if k.choices)
+                assert [k.choices[0].finish_reason for k in chunks if k.choices and k.choices[0].finish_reason] == ["stop"]
+                assert len({k.id for k in chunks}) == 1 and chunks[-1].usage.completion_tokens == dialects.USAGE[1] + len(said)
+            else:
+                with anthropic.Anthropic(base_url="http://127.0.0.1:%d" % weir.port, api_key=TOKEN, max_retries=0, timeout=15) as c:
+                    with c.messages.stream(model="one:breaks", messages=SAY, max_tokens=99, extra_body={"models": ["two:goes-on"]}) as s:
+                        message = s.get_final_message()
+                text = "".join(b.text for b in message.content)
+                assert len(message.content) == 1 and message.stop_reason == "end_turn"
+                assert message.usage.output_tokens == dialects.USAGE[1] + len(said)
+            assert text == "".join(said + rest)
+            assert asked[0]["messages"] == SAY + [{"role": "assistant", "content": "".join(said).rstrip()}]
+            assert asked[0]["max_tokens"] == 99 - len(said)
+            line = weir.wait_line(lambda l: l.get("msg") == "request")
+            assert line["continued"] == 1 and [a["outcome"] for a in line["attempts"]] == ["cut", "ok"] and line["end"] == "complete"
