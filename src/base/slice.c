@@ -200,11 +200,17 @@ bool slice_i64(struct slice s, int64_t *out)
 
 bool slice_eq_const_time(struct slice a, struct slice b)
 {
-    unsigned char diff = 0;
+    uint64_t diff = 0, v, w;
+    size_t i = 0;
 
     if (a.n != b.n)
         return false;
-    for (size_t i = 0; i < a.n; i++)
+    for (; a.n - i >= sizeof v; i += sizeof v) {
+        memcpy(&v, a.p + i, sizeof v);
+        memcpy(&w, b.p + i, sizeof w);
+        diff |= v ^ w;
+    }
+    for (; i < a.n; i++)
         diff |= (unsigned char)(a.p[i] ^ b.p[i]);
     return diff == 0;
 }

@@ -91,27 +91,46 @@ static bool listed(const struct http_field *field, unsigned n, struct slice name
     return false;
 }
 
+static bool ends_line(const char *p)
+{
+    return p[0] == '\r' && p[1] == '\n';
+}
+
+/* Out of a request's head lines go as they were parsed a moment ago. An answer's head may have waited: there they are counted again, so that
+ * bytes which changed since do not leave (H-62). */
+static void put_run(struct http_out *o, struct slice run, unsigned lines, enum direction direction)
+{
+    if (lines && direction == DROP_UP)
+        http_out_keep(o, run);
+    else if (lines)
+        http_out_lines(o, run, lines);
+}
+
 /* Emits the fields that cross. Those that stand side by side in the head they came in, each a whole line, go in one piece. */
 static void copy_fields(struct http_out *o, const struct http_field *field, unsigned n, bool hop_names,
-                        enum direction direction, void (*emit)(struct http_out *, struct slice))
+                        enum direction direction)
 {
     struct slice run = slice_make(NULL, 0);
+    unsigned lines = 0;
 
     for (const struct http_field *f = field; f < field + n; f++) {
         if (!crosses(f, direction) || (hop_names && listed(field, n, f->name)))
             continue;
-        if (!f->whole_line || !run.n || run.p + run.n != f->name.p) {
-            if (run.n)
-                emit(o, run);
+        if (!f->whole_line || run.p + run.n != f->name.p) {
+            put_run(o, run, lines, direction);
             run = slice_make(f->name.p, 0);
+            lines = 0;
         }
-        if (f->whole_line)
-            run.n += f->name.n + f->value.n + 4;
-        else
+        if (!f->whole_line) {
             http_out_field(o, f->name, f->value);
+        } else if (ends_line(f->value.p + f->value.n)) {
+            run.n += f->name.n + f->value.n + 4;
+            lines++;
+        } else {
+            o->bad = true;
+        }
     }
-    if (run.n)
-        emit(o, run);
+    put_run(o, run, lines, direction);
 }
 
 struct slice headers_forward(const struct http_request *r, struct arena *a, bool *has_anthropic_version)
@@ -125,7 +144,7 @@ struct slice headers_forward(const struct http_request *r, struct arena *a, bool
     if (!o.p)
         return slice_make(NULL, 0);
     *has_anthropic_version = r->first[HTTP_ANTHROPIC_VERSION] != 0;
-    copy_fields(&o, r->field, r->nfields, r->hop_names, DROP_UP, http_out_keep);
+    copy_fields(&o, r->field, r->nfields, r->hop_names, DROP_UP);
     return o.bad ? slice_make(NULL, 0) : slice_make(o.p, o.n);
 }
 
@@ -134,11 +153,11 @@ void headers_credential(struct http_out *o, enum surface surface, const struct c
 {
     if (surface_table[surface].format == FORMAT_ANTHROPIC) {
         if (key->value.n)
-            http_out_field(o, SLICE("x-api-key"), key->value);
+            http_out_ready(o, SLICE("x-api-key: "), key->value);
         if (!has_anthropic_version)
-            http_out_field(o, SLICE("anthropic-version"), SLICE("2023-06-01"));
+            http_out_keep(o, SLICE("anthropic-version: 2023-06-01\r\n"));
     } else if (key->value.n && key->provider->dialect == DIALECT_AZURE) {
-        http_out_field(o, SLICE("api-key"), key->value);
+        http_out_ready(o, SLICE("api-key: "), key->value);
     } else if (key->value.n) {
         http_out_field2(o, SLICE("authorization"), SLICE("Bearer "), key->value);
     }
@@ -146,5 +165,5 @@ void headers_credential(struct http_out *o, enum surface surface, const struct c
 
 void headers_return(struct http_out *o, const struct http_response *r)
 {
-    copy_fields(o, r->field, r->nfields, r->hop_names, DROP_DOWN, http_out_raw);
+    copy_fields(o, r->field, r->nfields, r->hop_names, DROP_DOWN);
 }

@@ -142,6 +142,47 @@ static struct slice token_of(const struct http_request *r, bool *conflict)
     return bearer.n ? bearer : plain;
 }
 
+/* Hashes of access keys that were good lately: one key asks many times, and hashing it is work, most where the processor has no
+ * instructions for it. The hash of a text never changes, so whether it still opens anything is asked each time of the configuration. */
+enum { KNOWN_TOKENS = 64 /* a power of two */, KNOWN_LEN_MIN = 8, KNOWN_LEN_MAX = 96 };
+static struct known_token {
+    uint8_t hash[32];
+    uint8_t n; /* 0: empty */
+    char text[KNOWN_LEN_MAX];
+} known_token[KNOWN_TOKENS];
+
+/* Where the token is or would be; NULL: it is of no length that is kept. */
+static struct known_token *known_place(struct slice token)
+{
+    uint64_t tail;
+
+    if (token.n < KNOWN_LEN_MIN || token.n > KNOWN_LEN_MAX)
+        return NULL;
+    memcpy(&tail, token.p + token.n - sizeof tail, sizeof tail);
+    return &known_token[(tail * 0x9e3779b97f4a7c15u >> 32) % KNOWN_TOKENS];
+}
+
+static void token_hash(struct slice token, uint8_t hash[32])
+{
+    const struct known_token *k = known_place(token);
+
+    if (k && slice_eq_const_time(token, slice_make(k->text, k->n)))
+        memcpy(hash, k->hash, sizeof k->hash);
+    else
+        sha256(token, hash);
+}
+
+static void token_was_good(struct slice token, const uint8_t hash[32])
+{
+    struct known_token *k = known_place(token);
+
+    if (!k || memcmp(k->hash, hash, sizeof k->hash) == 0)
+        return;
+    memcpy(k->hash, hash, sizeof k->hash);
+    memcpy(k->text, token.p, token.n);
+    k->n = (uint8_t)token.n;
+}
+
 static bool authenticate(struct xchg *x, const struct http_request *r)
 {
     enum keyring_found found = KEYRING_NONE;
@@ -155,10 +196,12 @@ static bool authenticate(struct xchg *x, const struct http_request *r)
         return false;
     }
     if (token.n && token.n <= TOKEN_MAX) {
-        sha256(token, hash);
+        token_hash(token, hash);
         x->key = conf_access_key(x->world->conf, hash);
         if (!x->key)
             found = keyring_use(hash, x->world->conf, clock_wall_ms(), &x->arena, &x->key);
+        if (x->key)
+            token_was_good(token, hash);
     }
     if (x->key)
         return !limit_expired(x);

@@ -54,11 +54,11 @@ static void common_fields(struct xchg *x, struct http_out *o, const struct upstr
 {
     char attempts[4096];
 
-    http_out_field(o, SLICE("cache-control"), SLICE("no-store"));
-    http_out_field(o, SLICE("x-request-id"), slice_make(x->id, REQUEST_ID_LEN));
-    http_out_field(o, SLICE("x-weir-provider"), up->attempt->key->provider->id);
-    http_out_field(o, SLICE("x-weir-model"), up->attempt->model);
-    http_out_field(o, SLICE("x-weir-attempts"), trace_attempts(x, attempts, sizeof attempts));
+    http_out_keep(o, SLICE("cache-control: no-store\r\n"));
+    http_out_ready(o, SLICE("x-request-id: "), slice_make(x->id, REQUEST_ID_LEN));
+    http_out_ready(o, SLICE("x-weir-provider: "), up->attempt->key->provider->id);
+    http_out_ready(o, SLICE("x-weir-model: "), up->attempt->model);
+    http_out_ready(o, SLICE("x-weir-attempts: "), trace_attempts(x, attempts, sizeof attempts));
 }
 
 static void framing_fields(struct xchg *x, struct http_out *o, const struct upstream *up)
@@ -67,19 +67,19 @@ static void framing_fields(struct xchg *x, struct http_out *o, const struct upst
 
     x->chunked = false;
     if (!up->streaming && up->body_done) {
-        http_out_field_u64(o, SLICE("content-length"), at_hand);
+        http_out_length(o, at_hand);
     } else if (!up->streaming && up->body.framing == HTTP_LENGTH) {
-        http_out_field_u64(o, SLICE("content-length"), up->body.left + at_hand);
+        http_out_length(o, up->body.left + at_hand);
     } else if (x->http10) {
         x->keep_alive = false; /* the end of the connection is the only end HTTP/1.0 knows here */
     } else {
         x->chunked = true;
-        http_out_field(o, SLICE("transfer-encoding"), SLICE("chunked"));
+        http_out_keep(o, SLICE("transfer-encoding: chunked\r\n"));
     }
     if (!x->keep_alive)
-        http_out_field(o, SLICE("connection"), SLICE("close"));
+        http_out_keep(o, SLICE("connection: close\r\n"));
     else if (x->http10)
-        http_out_field(o, SLICE("connection"), SLICE("keep-alive"));
+        http_out_keep(o, SLICE("connection: keep-alive\r\n"));
 }
 
 static void leave(struct xchg *x, enum xchg_end end)
@@ -414,7 +414,7 @@ void relay_commit(struct xchg *x, struct upstream *up)
     http_out_status(&o, r->status);
     headers_return(&o, r);
     if (up->streaming && !http_response_get(r, HTTP_CONTENT_TYPE).n)
-        http_out_field(&o, SLICE("content-type"), SLICE("text/event-stream"));
+        http_out_keep(&o, SLICE("content-type: text/event-stream\r\n"));
     common_fields(x, &o, up);
     framing_fields(x, &o, up);
     http_out_end(&o);
@@ -423,8 +423,8 @@ void relay_commit(struct xchg *x, struct upstream *up)
         http_out_init(&o, head_text, sizeof head_text);
         http_out_status(&o, r->status);
         if (http_response_get(r, HTTP_CONTENT_TYPE).n)
-            http_out_field(&o, SLICE("content-type"), http_response_get(r, HTTP_CONTENT_TYPE));
-        http_out_field(&o, SLICE("x-request-id"), slice_make(x->id, REQUEST_ID_LEN));
+            http_out_ready(&o, SLICE("content-type: "), http_response_get(r, HTTP_CONTENT_TYPE));
+        http_out_ready(&o, SLICE("x-request-id: "), slice_make(x->id, REQUEST_ID_LEN));
         framing_fields(x, &o, up);
         http_out_end(&o);
         head = slice_make(o.p, o.n);
@@ -461,17 +461,17 @@ bool relay_heartbeat(struct xchg *x)
         return send_body(x, slice_make(NULL, 0), SLICE(": waiting\n\n"), false);
     http_out_init(&o, head_text, sizeof head_text);
     http_out_status(&o, 200);
-    http_out_field(&o, SLICE("content-type"), SLICE("text/event-stream; charset=utf-8"));
-    http_out_field(&o, SLICE("cache-control"), SLICE("no-store"));
-    http_out_field(&o, SLICE("x-request-id"), slice_make(x->id, REQUEST_ID_LEN));
+    http_out_keep(&o, SLICE("content-type: text/event-stream; charset=utf-8\r\n"));
+    http_out_keep(&o, SLICE("cache-control: no-store\r\n"));
+    http_out_ready(&o, SLICE("x-request-id: "), slice_make(x->id, REQUEST_ID_LEN));
     if (x->http10) {
         x->keep_alive = false;
     } else {
         x->chunked = true;
-        http_out_field(&o, SLICE("transfer-encoding"), SLICE("chunked"));
+        http_out_keep(&o, SLICE("transfer-encoding: chunked\r\n"));
     }
     if (!x->keep_alive)
-        http_out_field(&o, SLICE("connection"), SLICE("close"));
+        http_out_keep(&o, SLICE("connection: close\r\n"));
     http_out_end(&o);
     x->heartbeat_sent = true;
     x->status = 200;

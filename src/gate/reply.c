@@ -51,14 +51,14 @@ static void finish(struct xchg *x, struct http_out *o, struct slice body, enum x
 
     if (x->unread)
         x->keep_alive = false; /* what follows is the rest of this request: nothing can be told from it any more */
-    http_out_field(o, SLICE("cache-control"), SLICE("no-store"));
-    http_out_field(o, SLICE("x-request-id"), slice_make(x->id, REQUEST_ID_LEN));
+    http_out_keep(o, SLICE("cache-control: no-store\r\n"));
+    http_out_ready(o, SLICE("x-request-id: "), slice_make(x->id, REQUEST_ID_LEN));
     if (x->status != 204)
-        http_out_field_u64(o, SLICE("content-length"), body.n);
+        http_out_length(o, body.n);
     if (!x->keep_alive)
-        http_out_field(o, SLICE("connection"), SLICE("close"));
+        http_out_keep(o, SLICE("connection: close\r\n"));
     else if (x->http10)
-        http_out_field(o, SLICE("connection"), SLICE("keep-alive"));
+        http_out_keep(o, SLICE("connection: keep-alive\r\n"));
     http_out_end(o);
     piece[0] = slice_make(o->p, o->n);
     piece[1] = x->head_only ? slice_make(NULL, 0) : body;
@@ -142,7 +142,7 @@ static void retry_fields(struct http_out *o, int32_t retry_after_s, bool should_
 {
     if (retry_after_s >= 0)
         http_out_field_u64(o, SLICE("retry-after"), (uint64_t)retry_after_s);
-    http_out_field(o, SLICE("x-should-retry"), should_retry ? SLICE("true") : SLICE("false"));
+    http_out_ready(o, SLICE("x-should-retry: "), should_retry ? SLICE("true") : SLICE("false"));
 }
 
 static void attempt_fields(struct xchg *x, struct http_out *o)
@@ -150,7 +150,7 @@ static void attempt_fields(struct xchg *x, struct http_out *o)
     char text[4096];
 
     if (x->attempts.nrecords)
-        http_out_field(o, SLICE("x-weir-attempts"), trace_attempts(x, text, sizeof text));
+        http_out_ready(o, SLICE("x-weir-attempts: "), trace_attempts(x, text, sizeof text));
 }
 
 /* What OpenAI and Anthropic tell about a limit, each under its own names: how long until the bucket is full ("120ms", "20s"), or when that
@@ -201,11 +201,11 @@ void reply_refuse(struct xchg *x, enum refusal what, struct refusal_detail d, co
     if (!body.n)
         body = error_body(x, row, &d, slice_make(message, (size_t)n), false);
     begin(x, &o, d.status ? d.status : row->status);
-    http_out_field(&o, SLICE("content-type"), SLICE("application/json"));
+    http_out_keep(&o, SLICE("content-type: application/json\r\n"));
     if (d.allow)
-        http_out_field(&o, SLICE("allow"), slice_str(d.allow));
+        http_out_ready(&o, SLICE("allow: "), slice_str(d.allow));
     if (what == REFUSAL_INVALID_ACCESS_KEY)
-        http_out_field(&o, SLICE("www-authenticate"), SLICE("Bearer"));
+        http_out_keep(&o, SLICE("www-authenticate: Bearer\r\n"));
     retry_fields(&o, d.retry_after_s, d.should_retry);
     if (d.limits) {
         for (int anthropic = 0; anthropic <= (anthropic_shape(x) ? 1 : 0); anthropic++) { /* the first for tools that know no other */
@@ -248,16 +248,16 @@ static void pass_last(struct xchg *x, const struct attempts_end_state *end)
     status = r->outcome == OUTCOME_CONTENT_POLICY || gate.response.status >= 400 ? gate.response.status : r->status;
     begin(x, &o, status);
     if (slice_starts_nocase(type, SLICE("text/event-stream")))
-        http_out_field(&o, SLICE("content-type"), SLICE("application/json")); /* the body is one event's data */
+        http_out_keep(&o, SLICE("content-type: application/json\r\n")); /* the body is one event's data */
     else
         headers_return(&o, &gate.response);
-    http_out_field(&o, SLICE("x-weir-provider"), r->key->provider->id);
-    http_out_field(&o, SLICE("x-weir-model"), r->model);
+    http_out_ready(&o, SLICE("x-weir-provider: "), r->key->provider->id);
+    http_out_ready(&o, SLICE("x-weir-model: "), r->model);
     retry_fields(&o, http_response_get(&gate.response, HTTP_RETRY_AFTER).n ? -1 : end->retry_after_s, end->should_retry);
     attempt_fields(x, &o);
     if (o.bad) {
         begin(x, &o, status);
-        http_out_field(&o, SLICE("content-type"), SLICE("application/json"));
+        http_out_keep(&o, SLICE("content-type: application/json\r\n"));
     }
     finish(x, &o, body, END_ERROR);
     block_drop(&x->last);
@@ -305,7 +305,7 @@ void reply_health(struct xchg *x, bool ready)
     bool ok = !ready || !gate.draining;
 
     begin(x, &o, ok ? 200 : 503);
-    http_out_field(&o, SLICE("content-type"), SLICE("application/json"));
+    http_out_keep(&o, SLICE("content-type: application/json\r\n"));
     finish(x, &o, ok ? SLICE("{\"status\":\"ok\"}\n") : SLICE("{\"status\":\"draining\"}\n"), END_COMPLETE);
 }
 
@@ -413,7 +413,7 @@ void reply_models(struct xchg *x, struct slice id, bool anthropic)
                      "No such model for this access key. GET /v1/models lists what it may call.");
     } else {
         begin(x, &o, 200);
-        http_out_field(&o, SLICE("content-type"), SLICE("application/json"));
+        http_out_keep(&o, SLICE("content-type: application/json\r\n"));
         finish(x, &o, json_out_done(&out), END_COMPLETE);
     }
     block_drop(&body);

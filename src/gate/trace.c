@@ -8,14 +8,11 @@
 #include "gate/resume.h"
 #include "state/usage.h"
 
-static struct slice add(char *out, size_t cap, size_t *n, struct slice s)
+/* There is room, the caller has looked. Returns where the next piece goes. */
+static size_t add(char *out, size_t at, struct slice s)
 {
-    if (s.n <= cap - *n) {
-        memcpy(out + *n, s.p, s.n);
-        *n += s.n;
-        return s;
-    }
-    return slice_make(NULL, 0);
+    memcpy(out + at, s.p, s.n);
+    return at + s.n;
 }
 
 static size_t u64_text(uint64_t v, char out[20])
@@ -47,21 +44,19 @@ struct slice trace_attempts(const struct xchg *x, char *out, size_t cap)
     for (uint32_t i = 0; i < x->attempts.nrecords; i++) {
         const struct attempt_record *r = &x->attempts.record[i];
         char number[20];
-        struct slice word = result_word(r, number);
+        struct slice word = result_word(r, number), name = r->key->name;
 
-        if (r->key->provider->id.n + r->key->name.n + word.n + 4 > cap - n)
+        if (r->key->provider->id.n + name.n + word.n + 4 > cap - n)
             break;
         if (n)
-            add(out, cap, &n, SLICE(", "));
-        add(out, cap, &n, r->key->provider->id);
-        add(out, cap, &n, SLICE("/"));
-        add(out, cap, &n, r->key->name);
-        add(out, cap, &n, SLICE("="));
-        add(out, cap, &n, word);
+            n = add(out, n, SLICE(", "));
+        n = add(out, n, r->key->provider->id);
+        out[n++] = '/';
+        for (size_t k = 0; k < name.n; k++) /* the operator's free text: keep the field a field */
+            out[n++] = (unsigned char)name.p[k] < 0x20 || (unsigned char)name.p[k] >= 0x7F ? '?' : name.p[k];
+        out[n++] = '=';
+        n = add(out, n, word);
     }
-    for (size_t i = 0; i < n; i++) /* key names are the operator's free text: keep the field a field */
-        if ((unsigned char)out[i] < 0x20 || (unsigned char)out[i] >= 0x7F)
-            out[i] = '?';
     return slice_make(out, n);
 }
 
@@ -84,7 +79,7 @@ void trace_attempts_json(const struct xchg *x, struct json_out *o)
         else
             json_out_null(o);
         json_key_ready(o, JSON_KEY("outcome"));
-        json_out_str(o, slice_str(outcome_name((enum outcome)r->outcome)));
+        json_out_word(o, slice_str(outcome_name((enum outcome)r->outcome)));
         json_key_ready(o, JSON_KEY("ms"));
         json_out_u64(o, r->ms);
         if (r->what) {
@@ -115,6 +110,12 @@ INLINE void key_u64(struct json_out *o, struct slice key, uint64_t v)
 {
     json_key_ready(o, key);
     json_out_u64(o, v);
+}
+
+INLINE void key_word(struct json_out *o, struct slice key, struct slice word)
+{
+    json_key_ready(o, key);
+    json_out_word(o, word);
 }
 
 INLINE void key_str(struct json_out *o, struct slice key, struct slice s)
@@ -150,21 +151,24 @@ static bool write_line(const struct xchg *x, struct json_out *o, bool with_attem
     if (n)
         last = &x->attempts.record[x->committed ? x->committed - 1u : n - 1];
     json_open(o, '{');
-    key_str(o, JSON_KEY("time"), time_now());
-    key_str(o, JSON_KEY("level"), slice_str(log_level_name(level)));
-    key_str(o, JSON_KEY("msg"), SLICE("request"));
-    key_str(o, JSON_KEY("requestId"), slice_make(x->id, REQUEST_ID_LEN));
+    json_out_paste(o, SLICE("\"time\":\""), false);
+    json_out_paste(o, time_now(), false);
+    json_out_paste(o, SLICE("\",\"level\":\""), false);
+    json_out_paste(o, slice_str(log_level_name(level)), false);
+    json_out_paste(o, SLICE("\",\"msg\":\"request\",\"requestId\":\""), false);
+    json_out_paste(o, slice_make(x->id, REQUEST_ID_LEN), false);
+    json_out_paste(o, SLICE("\""), true);
     if (x->key)
         key_str(o, JSON_KEY("accessKeyId"), x->key->id);
     if (x->has_surface)
-        key_str(o, JSON_KEY("surface"), surface_table[x->surface].name);
+        key_word(o, JSON_KEY("surface"), surface_table[x->surface].name);
     if (last) {
         key_str(o, JSON_KEY("model"), last->model);
         key_str(o, JSON_KEY("provider"), last->key->provider->id);
     }
     key_u64(o, JSON_KEY("status"), x->status);
     if (x->refusal)
-        key_str(o, JSON_KEY("code"), slice_str(x->refusal));
+        key_word(o, JSON_KEY("code"), slice_str(x->refusal));
     json_key_ready(o, JSON_KEY("attempts"));
     if (with_attempts)
         trace_attempts_json(x, o);
@@ -183,7 +187,7 @@ static bool write_line(const struct xchg *x, struct json_out *o, bool with_attem
     if (x->priced) {
         char dollars[24];
 
-        key_str(o, JSON_KEY("cost"), usage_dollars(x->cost, dollars));
+        key_word(o, JSON_KEY("cost"), usage_dollars(x->cost, dollars));
     }
     if (x->stop_reason[0])
         key_str(o, JSON_KEY("stopReason"), slice_str(x->stop_reason));
@@ -192,7 +196,7 @@ static bool write_line(const struct xchg *x, struct json_out *o, bool with_attem
     if (x->first_byte_ms)
         key_u64(o, JSON_KEY("ttfbMs"), (uint64_t)(x->first_byte_ms - x->began_ms));
     key_u64(o, JSON_KEY("durationMs"), (uint64_t)(clock_ms() - x->began_ms));
-    key_str(o, JSON_KEY("end"), slice_str(xchg_end_name(x->end)));
+    key_word(o, JSON_KEY("end"), slice_str(xchg_end_name(x->end)));
     json_close(o, '}');
     return !o->full;
 }

@@ -331,11 +331,11 @@ static int build_request(struct upstream *up, struct slice *piece, int cap)
         return -1;
     http_out_init(&o, head, sizeof head);
     http_out_request(&o, SLICE("POST"), p->base.path, surface_table[x->surface].path, x->query);
-    http_out_field(&o, SLICE("host"), p->authority);
+    http_out_ready(&o, SLICE("host: "), p->authority);
     headers_credential(&o, x->surface, up->attempt->key, x->has_anthropic_version);
-    http_out_field(&o, SLICE("accept-encoding"), SLICE("identity"));
-    http_out_field_u64(&o, SLICE("content-length"), body_len);
-    http_out_raw(&o, x->forward);
+    http_out_keep(&o, SLICE("accept-encoding: identity\r\n"));
+    http_out_length(&o, body_len);
+    http_out_keep(&o, x->forward);
     http_out_end(&o);
     if (o.bad)
         return -1;

@@ -141,6 +141,39 @@ static inline bool http_all_plain(const char *p, size_t n)
     return n == 0 || http_find_unplain(p, p + n) == p + n;
 }
 
+/* How many of the n bytes may not be in a field value. */
+static inline size_t http_count_ctl(const char *p, size_t n)
+{
+    const char *const end = p + n;
+    size_t count = 0;
+
+#if HTTP_SSE2
+    if (n >= 16) {
+        unsigned rest;
+
+        while (end - p >= 16) { /* a byte of the sum counts to 255 */
+            const char *stop = p + (end - p < 255 * 16 ? (end - p) & ~(ptrdiff_t)15 : 255 * 16);
+            __m128i sum = _mm_setzero_si128();
+
+            for (; p < stop; p += 16) {
+                __m128i v = http_load(p), ctl = _mm_andnot_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\t')), http_in_range(v, 0, 0x1f));
+
+                sum = _mm_sub_epi8(sum, _mm_or_si128(ctl, _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f))));
+            }
+            sum = _mm_sad_epu8(sum, _mm_setzero_si128());
+            count += (size_t)_mm_cvtsi128_si32(sum) + (size_t)_mm_extract_epi16(sum, 4);
+        }
+        rest = http_ctl_bits(http_load(end - 16)) >> (16 - (end - p));
+        for (; rest; rest &= rest - 1)
+            count++;
+        return count;
+    }
+#endif
+    for (; p < end; p++)
+        count += !http_is(*p, HTTP_C_VALUE);
+    return count;
+}
+
 /* First CR or LF, or end. Both in one pass: two calls of memchr would be quadratic on input that holds
  * only one of the two. */
 static inline const char *http_find_eol(const char *p, const char *end)

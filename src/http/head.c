@@ -191,35 +191,40 @@ static enum parse parse_fields(struct head *h)
     struct http_field *f = h->field;
 
     for (unsigned n = 0;; n++, f++) {
-        const char *colon, *value, *stop, *tail;
+        const char *colon = http_find_unplain(line, end), *value, *stop, *tail;
         enum http_name id = HTTP_OTHER;
-        bool plain, usual; /* usual: one space, then a visible byte */
+        /* A plain name, one space, then a visible byte: nearly every line there is. */
+        bool usual = end - colon > 2 && colon[0] == ':' && colon[1] == ' ' && colon[2] > ' ' && colon != line, plain = true;
 
-        h->nfields = n;
-        if (line < end && *line == '\r')
-            return line_end(h, line, "");
-        colon = http_find_unplain(line, end);
-        plain = colon < end && *colon == ':' && colon != line;
-        if (plain) {
+        if (usual) {
             id = plain_name_id(line, (size_t)(colon - line));
+            value = colon + 2;
         } else {
-            colon = http_skip(colon, end, HTTP_C_TOKEN);
-            if (colon == end)
-                return PARSE_MORE;
-            if (*colon != ':' || colon == line)
-                return refuse_name(h, line, colon);
+            h->nfields = n;
+            if (line < end && *line == '\r')
+                return line_end(h, line, "");
+            plain = colon < end && *colon == ':' && colon != line;
+            if (plain) {
+                id = plain_name_id(line, (size_t)(colon - line));
+            } else {
+                colon = http_skip(colon, end, HTTP_C_TOKEN);
+                if (colon == end)
+                    return PARSE_MORE;
+                if (*colon != ':' || colon == line)
+                    return refuse_name(h, line, colon);
+            }
+            for (value = colon + 1; value < end && is_blank(*value); value++)
+                ;
         }
-        usual = end - colon > 2 && colon[1] == ' ' && colon[2] > ' ';
-        value = usual ? colon + 2 : colon + 1;
-        while (!usual && value < end && is_blank(*value))
-            value++;
         stop = http_find_ctl(value, end);
         if (end - stop < 2 || stop[0] != '\r' || stop[1] != '\n')
             return line_end(h, stop, "a control byte in a header value");
         if (n == HTTP_FIELDS_MAX)
             return refuse(h->bad, 431, "too many header lines");
-        for (tail = stop; tail > value && is_blank(tail[-1]); tail--)
-            ;
+        tail = stop;
+        if (!usual || stop[-1] <= ' ')
+            while (tail > value && is_blank(tail[-1]))
+                tail--;
         f->name = slice_make(line, (size_t)(colon - line));
         f->value = slice_make(value, (size_t)(tail - value));
         f->id = id;

@@ -1,7 +1,8 @@
-/* Emits heads and chunk framing. Every byte is checked here, whoever checked it before: what this writes reads back
- * as exactly the fields that were put in (H-62). Not here: which fields may leave at all; that is gate's. */
+/* Emits heads and chunk framing. Every byte is checked here, whoever checked it before, but for lines out of a head that the parser of
+ * head.c took (debug builds check those as well): what this writes reads back as exactly the fields that were put in (H-62). Not here: which fields may leave at all; that is gate's. */
 #include "http/write.h"
 
+#include "base/must.h"
 #include "http/bytes.h"
 
 void http_out_init(struct http_out *o, char *memory, size_t cap)
@@ -79,11 +80,24 @@ void http_out_request(struct http_out *o, struct slice method, struct slice pref
     put(to, SLICE(" HTTP/1.1\r\n"));
 }
 
+static void put_text(struct http_out *o, struct slice text)
+{
+    char *to = room(o, text.n);
+
+    if (to)
+        put(to, text);
+}
+
 void http_out_status(struct http_out *o, unsigned status)
 {
-    struct slice reason = slice_str(http_reason(status));
+    struct slice reason;
     char *to;
 
+    if (status == 200) {
+        put_text(o, SLICE("HTTP/1.1 200 OK\r\n"));
+        return;
+    }
+    reason = slice_str(http_reason(status));
     if (status < 100 || status > 599) {
         o->bad = true;
         return;
@@ -118,6 +132,22 @@ void http_out_field(struct http_out *o, struct slice name, struct slice value)
     *to = '\n';
 }
 
+void http_out_ready(struct http_out *o, struct slice name_colon_space, struct slice value)
+{
+    char *to;
+
+    if (!http_all_value(value.p, value.n)) {
+        o->bad = true;
+        return;
+    }
+    to = room(o, name_colon_space.n + value.n + 2);
+    if (!to)
+        return;
+    to = put(put(to, name_colon_space), value);
+    *to++ = '\r';
+    *to = '\n';
+}
+
 void http_out_field2(struct http_out *o, struct slice name, struct slice a, struct slice b)
 {
     char *to;
@@ -137,16 +167,29 @@ void http_out_field2(struct http_out *o, struct slice name, struct slice a, stru
     *to = '\n';
 }
 
-void http_out_field_u64(struct http_out *o, struct slice name, uint64_t value)
+static struct slice digits_of(uint64_t value, char digits[20])
 {
-    char digits[20];
-    size_t at = sizeof digits;
+    size_t at = 20;
 
     do {
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    http_out_field(o, name, slice_make(digits + at, sizeof digits - at));
+    return slice_make(digits + at, 20 - at);
+}
+
+void http_out_field_u64(struct http_out *o, struct slice name, uint64_t value)
+{
+    char digits[20];
+
+    http_out_field(o, name, digits_of(value, digits));
+}
+
+void http_out_length(struct http_out *o, uint64_t value)
+{
+    char digits[20];
+
+    http_out_ready(o, SLICE("content-length: "), digits_of(value, digits));
 }
 
 /* Whether s is whole field lines as http_out_field makes them. */
@@ -181,18 +224,23 @@ void http_out_raw(struct http_out *o, struct slice emitted_before)
 
 void http_out_keep(struct http_out *o, struct slice lines)
 {
-    char *to = room(o, lines.n);
+#ifdef WEIR_DEBUG
+    must(lines_ok(lines));
+#endif
+    put_text(o, lines);
+}
 
-    if (to)
-        put(to, lines);
+void http_out_lines(struct http_out *o, struct slice lines, unsigned count)
+{
+    if (http_count_ctl(lines.p, lines.n) == 2 * (size_t)count)
+        put_text(o, lines);
+    else
+        o->bad = true;
 }
 
 void http_out_end(struct http_out *o)
 {
-    char *to = room(o, 2);
-
-    if (to)
-        put(to, SLICE("\r\n"));
+    put_text(o, SLICE("\r\n"));
 }
 
 const char *http_reason(unsigned status)

@@ -25,12 +25,19 @@ void http_out_request(struct http_out *o, struct slice method, struct slice pref
 void http_out_status(struct http_out *o, unsigned status);
 /* "name: value\r\n". Blanks at the ends of the value are written, and cut by every reader. */
 void http_out_field(struct http_out *o, struct slice name, struct slice value);
+/* The same for a name of this program, given as "name: " so that it is neither checked nor put together. */
+void http_out_ready(struct http_out *o, struct slice name_colon_space, struct slice value);
 void http_out_field2(struct http_out *o, struct slice name, struct slice a, struct slice b); /* value is a then b */
 void http_out_field_u64(struct http_out *o, struct slice name, uint64_t value);
-/* Whole field lines that these functions made earlier; checked once more, refused whole. */
+void http_out_length(struct http_out *o, uint64_t value); /* content-length */
+/* Whole field lines of any origin: checked, refused whole. */
 void http_out_raw(struct http_out *o, struct slice emitted_before);
-/* Such lines as they stand in a head that was parsed, kept for http_out_raw: copied unchecked, since nothing leaves here. */
+/* Whole lines as they stand in this program or in a head that was parsed (http_field.whole_line), or that these functions made of such:
+ * each byte of them was judged by the same classes, so they are only copied. Debug builds judge them again, and stop. */
 void http_out_keep(struct http_out *o, struct slice lines);
+/* The same for lines of which the caller has seen that each of the count ends with CRLF: refused whole when any other control byte has
+ * come into them since they were parsed. */
+void http_out_lines(struct http_out *o, struct slice lines, unsigned count);
 void http_out_end(struct http_out *o); /* the blank line */
 const char *http_reason(unsigned status); /* "" for one without a standard phrase */
 

@@ -8,6 +8,10 @@
 #include "json/simd.h"
 #include "json/utf8.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 void json_out_init(struct json_out *o, char *memory, size_t cap)
 {
     *o = (struct json_out){.p = memory, .cap = cap};
@@ -114,12 +118,39 @@ static inline uint64_t not_plain(uint64_t w)
     return (w - ones * 0x20) | ((w ^ ones * '"') - ones) | ((w ^ ones * '\\') - ones) | w;
 }
 
+#if defined(__SSE2__)
+/* 0xff where a byte is not plain: as signed numbers control bytes and all that is not ASCII are both less than a space. */
+static inline __m128i odd_bytes(__m128i v)
+{
+    return _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)),
+                        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+}
+
+/* Sixteen bytes and more, the last lane overlapping the one before it. */
+static inline bool copy_lanes(char *to, const char *from, size_t n)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(from + n - 16)), odd = odd_bytes(v);
+
+    _mm_storeu_si128((__m128i *)(void *)(to + n - 16), v);
+    for (size_t i = 0; i + 16 < n; i += 16) {
+        v = _mm_loadu_si128((const __m128i *)(const void *)(from + i));
+        odd = _mm_or_si128(odd, odd_bytes(v));
+        _mm_storeu_si128((__m128i *)(void *)(to + i), v);
+    }
+    return _mm_movemask_epi8(odd) == 0;
+}
+#endif
+
 /* Copies the n bytes and tells whether every one is plain, in which case the copy is what was wanted. */
 static inline bool copy_plain(char *to, const char *from, size_t n)
 {
     const uint64_t high = 0x8080808080808080u;
     uint64_t w, bad = 0;
 
+#if defined(__SSE2__)
+    if (n >= 16)
+        return copy_lanes(to, from, n);
+#endif
     if (n >= 8) {
         for (size_t i = 0; i + 8 < n; i += 8) {
             memcpy(&w, from + i, 8);
@@ -206,13 +237,24 @@ void json_out_str_max(struct json_out *o, struct slice s, size_t max)
 
 enum { DIGITS_MAX = 20 };
 
-/* The digits of v at `to`; returns their number. */
+/* The digits of v at `to`; returns their number. Most numbers of a log line have few. */
 static inline unsigned put_digits(char *to, uint64_t v)
 {
     unsigned n = 1;
 
+    if (v < 10) {
+        *to = (char)('0' + v);
+        return 1;
+    }
     for (uint64_t limit = 10; n < DIGITS_MAX && v >= limit; limit *= 10)
         n++;
+    if (v <= UINT32_MAX) { /* divides by multiplying, in half as many instructions */
+        uint32_t w = (uint32_t)v;
+
+        for (unsigned i = n; i-- > 0; w /= 10)
+            to[i] = (char)('0' + w % 10);
+        return n;
+    }
     for (unsigned i = n; i-- > 0; v /= 10)
         to[i] = (char)('0' + v % 10);
     return n;

@@ -52,6 +52,37 @@ static inline void json_key_ready(struct json_out *o, struct slice key)
     o->comma = false;
 }
 
+/* A piece of JSON as it stands, with whatever commas it needs in it; comma: the next item needs one before it. */
+static inline void json_out_paste(struct json_out *o, struct slice piece, bool comma)
+{
+    if (o->full || piece.n > o->cap - o->n) {
+        o->full = true;
+        return;
+    }
+    memcpy(o->p + o->n, piece.p, piece.n);
+    o->n += piece.n;
+    o->comma = comma;
+}
+
+/* A word in quotes, as a value: for texts that need no escape because they stand in this program. */
+static inline void json_out_word(struct json_out *o, struct slice word)
+{
+    char *to;
+
+    if (o->full || word.n + 3 > o->cap - o->n) {
+        o->full = true;
+        return;
+    }
+    to = o->p + o->n;
+    *to = ',';
+    to += o->comma;
+    *to++ = '"';
+    memcpy(to, word.p, word.n);
+    to[word.n] = '"';
+    o->n = (size_t)(to + word.n + 1 - o->p);
+    o->comma = true;
+}
+
 /* The text; {NULL,0} when it did not fit. */
 static inline struct slice json_out_done(const struct json_out *o)
 {

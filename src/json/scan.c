@@ -187,6 +187,14 @@ static inline const uint8_t *in_string(struct json_check *c, const struct json_s
     }
 }
 
+/* Behind the closing quote of a string that begins at p and ends within a few bytes with nothing odd in it; NULL for any other. */
+static inline const uint8_t *short_string(const uint8_t *p, const uint8_t *end)
+{
+    size_t n = json_short_run(p, end);
+
+    return end - p >= 16 && n < 16 && p[n] == '"' ? p + n + 1 : NULL;
+}
+
 /* ---- Numbers and literals. ---- */
 
 enum num {
@@ -386,8 +394,13 @@ value:
     switch (*p) {
     case '"':
         value_begins(c, OFF(p), JSON_STRING);
-        c->str = STR_PLAIN;
         p++;
+        from = short_string(p, end);
+        if (from) {
+            p = from;
+            goto over;
+        }
+        c->str = STR_PLAIN;
         goto in_string;
     case '{':
         value_begins(c, OFF(p), JSON_OBJECT);
@@ -471,11 +484,16 @@ key:
     }
     p++;
     c->tokens++;
-    c->str = STR_PLAIN;
     if (c->depth == 1) {
         c->now.key_off = (uint32_t)OFF(p);
         c->now.key_escaped = false;
     }
+    from = short_string(p, end);
+    if (from) {
+        p = from;
+        goto key_over;
+    }
+    c->str = STR_PLAIN;
 in_key:
     from = p;
     p = in_string(c, simd, p, end);
@@ -485,6 +503,7 @@ in_key:
         goto bad;
     if (c->str != STR_OVER)
         NEED(AT_IN_KEY);
+key_over:
     if (c->depth == 1)
         c->now.key_len = (uint32_t)OFF(p) - 1 - c->now.key_off;
 colon:

@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 /* One level. Every function takes n readable bytes, never reads outside them, and returns how many of the
  * first ones it vouches for. p must stand at a character's border outside of any escape; so does p + result. */
 struct json_simd {
@@ -50,15 +54,24 @@ static inline uint64_t json_word_special(const uint8_t *p)
  * and most values end within them, and a call costs more than they do. */
 static inline size_t json_short_run(const uint8_t *p, const uint8_t *end)
 {
-    uint64_t special;
-
     if (end - p < 16)
         return 0;
+#if defined(__SSE2__)
+    const __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    /* As signed numbers control bytes and all that is not ASCII are both less than a space. */
+    const __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)), _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                                                                          _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+
+    return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(odd) | 0x10000u);
+#else
+    uint64_t special;
+
     special = json_word_special(p);
     if (special)
         return (size_t)__builtin_ctzll(special) / 8;
     special = json_word_special(p + 8);
     return 8 + (special ? (size_t)__builtin_ctzll(special) / 8 : 8);
+#endif
 }
 
 /* The level in use: the best this machine has, chosen at the first call, or what json_simd_force named. */

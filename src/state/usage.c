@@ -166,16 +166,24 @@ uint64_t usage_cost(const struct usage_event *e, const struct usage_price *p)
 struct slice usage_dollars(uint64_t pico, char out[24])
 {
     uint64_t whole = pico / 1000000000000u, part = pico % 1000000000000u;
-    int n = text_format(out, 24, "%llu", (unsigned long long)whole);
+    uint32_t half[2] = {(uint32_t)(part / 1000000u), (uint32_t)(part % 1000000u)};
+    char *to = out + 8; /* the whole part has eight digits at most */
+    size_t n = 13;
 
-    if (part) {
-        out[n++] = '.';
-        for (uint64_t unit = 100000000000u; part; unit /= 10) {
-            out[n++] = (char)('0' + part / unit);
-            part %= unit;
-        }
-    }
-    return slice_make(out, (size_t)n);
+    do
+        *--to = (char)('0' + whole % 10);
+    while (whole /= 10);
+    memmove(out, to, (size_t)(out + 8 - to));
+    to = out + (out + 8 - to);
+    if (!part)
+        return slice_make(out, (size_t)(to - out));
+    for (int i = 1; i >= 0; i--)
+        for (int k = 6; k > 0; k--, half[i] /= 10)
+            to[6 * i + k] = (char)('0' + half[i] % 10);
+    to[0] = '.';
+    while (to[n - 1] == '0')
+        n--;
+    return slice_make(out, (size_t)(to - out) + n);
 }
 
 /* ---- Sums by day ---- */

@@ -130,9 +130,16 @@ static void test_bytes(void)
                 wrong += http_find_unplain(p, p + n) != p + (classes_of(byte) & HTTP_C_PLAIN ? n : hit);
                 wrong += http_all_value(p, n) != (at == n || (classes_of(byte) & HTTP_C_VALUE));
                 wrong += http_all_plain(p, n) != (at == n || (classes_of(byte) & HTTP_C_PLAIN));
+                wrong += http_count_ctl(p, n) != (at < n && !(classes_of(byte) & HTTP_C_VALUE));
                 wrong += http_find_eol(p, p + n) != p + (byte == 10 || byte == 13 ? hit : n);
             }
     CHECK_INT(wrong, 0);
+    for (size_t n = 0; n < 10000; n += 4097) { /* more of them than a byte counts to */
+        static char many[10000];
+
+        memset(many, '\r', sizeof many);
+        CHECK_INT(http_count_ctl(many, n), n);
+    }
 }
 
 int main(void)

@@ -29,12 +29,16 @@ static void test_exact(void)
     http_out_field_u64(&o, SLICE("x"), UINT64_MAX);
     http_out_raw(&o, SLICE("a: b\r\nc:\r\n"));
     http_out_raw(&o, slice_make(NULL, 0));
+    http_out_keep(&o, SLICE("k: l\r\n"));
+    http_out_lines(&o, SLICE("m: n\r\no: p\r\n"), 2);
+    http_out_ready(&o, SLICE("ready: "), SLICE("v"));
+    http_out_length(&o, 120);
     http_out_field(&o, SLICE("empty"), slice_make(NULL, 0));
     http_out_end(&o);
     CHECK(!o.bad);
     CHECK_STR(emitted(&o), "POST /v1/messages?beta=true HTTP/1.1\r\nhost: api.example.com\r\n"
                            "authorization: Bearer sk-1\r\ncontent-length: 0\r\nx: 18446744073709551615\r\n"
-                           "a: b\r\nc:\r\nempty: \r\n\r\n");
+                           "a: b\r\nc:\r\nk: l\r\nm: n\r\no: p\r\nready: v\r\ncontent-length: 120\r\nempty: \r\n\r\n");
     http_out_init(&o, memory, sizeof memory);
     http_out_request(&o, SLICE("GET"), SLICE(""), SLICE("/"), SLICE(""));
     CHECK_STR(emitted(&o), "GET / HTTP/1.1\r\n");
@@ -149,6 +153,9 @@ static void test_more_refusals(void)
         CHECK_INT(o.n, 0);                                                                         \
     } while (0)
     REFUSED(http_out_field(&o, SLICE(""), SLICE("x")));
+    REFUSED(http_out_ready(&o, SLICE("a: "), SLICE("x\r\nb: c")));
+    REFUSED(http_out_lines(&o, SLICE("a: x\r\nb: c\r\n"), 1));
+    REFUSED(http_out_lines(&o, SLICE("a: \x7f\r\n"), 1));
     REFUSED(http_out_request(&o, SLICE(""), SLICE("/"), SLICE(""), SLICE("")));
     REFUSED(http_out_request(&o, SLICE("GET"), SLICE(""), SLICE(""), SLICE("")));
     REFUSED(http_out_request(&o, SLICE("GET"), SLICE("http://evil"), SLICE("/"), SLICE("")));
