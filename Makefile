@@ -86,10 +86,10 @@ LD_HARDEN := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
 
 # The binary has to stay below 600 KB: 400 for the data plane with TLS, the rest for the admin plane, its page and the state. Code that every byte or every handshake goes through is compiled for speed (measured by
 # `make bench`), all else for size. No unwind tables: debuggers find theirs in build/weir.debug.
-HOT := src/gate/intake% src/gate/upstream% src/gate/judge% src/gate/account% src/net/conn% src/base/timer% \
+HOT := src/gate/intake% src/gate/upstream% src/net/conn% src/base/timer% \
   src/base/arena% src/gate/trace% src/gate/headers% src/gate/held% src/gate/exchange% src/gate/relay% src/http/write% src/net/loop% src/base/mem% \
   src/json/scan% src/json/simd% src/json/out% src/http/head% src/http/body% src/http/sse% src/http/bytes% \
-  src/llm/peek% src/llm/members% src/llm/usage.% src/base/slice% src/base/map% src/base/sha256% src/base/block% src/base/pool% src/base/log% src/base/libc_mem% \
+  src/llm/peek% src/llm/members% src/base/slice% src/base/map% src/base/sha256% src/base/block% src/base/pool% src/base/log% src/base/libc_mem% \
   $(addprefix vendor/bearssl/src/,symcipher/aes_x86ni% hash/ghash_pclmul% symcipher/chacha20_sse2% symcipher/poly1305_ctmulq% \
     ec/ec_p256% int/i62%)
 rel_opt = $(if $(filter $(HOT),$(1)),-O2 -falign-functions=16 -falign-jumps=1 -falign-loops=1 -falign-labels=1,-Os) \
