@@ -87,7 +87,7 @@ static void cut_anywhere(const void *row)
     const struct side *side = cut->side;
     struct slice first = slice_str(side->first), sent = slice_first(first, cut->at), whole = whole_events(sent);
     static char said[512], want[1024], got[1024], asked[1024];
-    static struct act one[8], two[4];
+    static struct act one[8], two[5]; /* each with its end */
     struct answer a;
     struct client *c;
     bool committed, finished = slice_find(whole, slice_str(side->stop)) >= 0;
