@@ -54,8 +54,8 @@ def test_requests_per_minute(up):
         assert e.value.response.headers["anthropic-ratelimit-requests-limit"] == "2"
         with pytest.raises(openai.RateLimitError):
             chat.embeddings.create(model="up:text", input="x")
+        assert weir.wait_line(lambda l: l.get("code") == "rate_limited")  # and with it all lines before
         assert len(weir.records("text")) == 2
-        weir.wait_line(lambda l: l.get("code") == "rate_limited")
 
 
 def test_the_clients_wait_as_told(up):
