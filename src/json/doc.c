@@ -239,3 +239,21 @@ void json_line_column(struct slice text, size_t offset, unsigned *line, unsigned
         }
     *column = (unsigned)(offset - line_off) + 1;
 }
+
+bool json_filled(const struct json_doc *d, int tok)
+{
+    switch (json_type_of(d, tok)) {
+    case JSON_NULL:
+    case JSON_FALSE:
+        return false;
+    case JSON_STRING:
+        return json_raw(d, tok).n > 0;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        return json_size(d, tok) > 0;
+    case JSON_TRUE:
+    case JSON_NUMBER:
+        break;
+    }
+    return true;
+}

@@ -93,6 +93,7 @@ bool json_str_is(const struct json_doc *d, int tok, const char *expected); /* ex
 bool json_i64(const struct json_doc *d, int tok, int64_t *out);         /* integers only; 1.0 and 1e3 are refused */
 bool json_u64(const struct json_doc *d, int tok, uint64_t *out);
 bool json_bool(const struct json_doc *d, int tok, bool *out);
+bool json_filled(const struct json_doc *d, int tok);                    /* not absent, null, false, "", [] or {} */
 /* Line and column (from 1, columns count bytes) of an offset, for messages about a config. */
 void json_line_column(struct slice text, size_t offset, unsigned *line, unsigned *column);
 size_t json_offset(const struct json_doc *d, int tok);                  /* where the token begins in the text */

@@ -24,29 +24,10 @@ static inline void count_content(struct llm_stream *s, size_t n)
         s->shortest = (uint32_t)n;
 }
 
-/* Whether a value of a parsed document holds something, as value_filled() says it of text. */
-static bool filled(const struct json_doc *d, int tok)
-{
-    switch (json_type_of(d, tok)) {
-    case JSON_NULL:
-    case JSON_FALSE:
-        return false;
-    case JSON_STRING:
-        return json_raw(d, tok).n > 0;
-    case JSON_ARRAY:
-    case JSON_OBJECT:
-        return json_size(d, tok) > 0;
-    case JSON_TRUE:
-    case JSON_NUMBER:
-        return true;
-    }
-    return false;
-}
-
 static bool any_filled(const struct json_doc *d, int object, const char *const *name)
 {
     for (; *name; name++)
-        if (filled(d, json_get(d, object, *name)))
+        if (json_filled(d, json_get(d, object, *name)))
             return true;
     return false;
 }
@@ -71,13 +52,13 @@ static unsigned read_choice(struct llm_stream *s, const struct json_doc *d, int 
     int finish = json_get(d, choice, "finish_reason");
     unsigned signs = 0;
 
-    if (filled(d, json_get(d, choice, "error")) || json_str_is(d, finish, "error"))
+    if (json_filled(d, json_get(d, choice, "error")) || json_str_is(d, finish, "error"))
         return LLM_ERROR;
     /* `message`: a whole answer sent as the only event. */
-    if (filled(d, json_get(d, choice, "text")) || any_filled(d, json_get(d, choice, "delta"), parts) ||
+    if (json_filled(d, json_get(d, choice, "text")) || any_filled(d, json_get(d, choice, "delta"), parts) ||
         any_filled(d, json_get(d, choice, "message"), parts))
         signs |= LLM_CONTENT;
-    if (filled(d, finish)) {
+    if (json_filled(d, finish)) {
         signs |= LLM_FINISH;
         word_keep(s->stop_reason, json_raw(d, finish));
     }
@@ -322,7 +303,7 @@ static bool array_of_error(struct slice data, struct arena *scratch)
 {
     struct json_doc d;
 
-    return json_parse(&d, data, scratch) && filled(&d, json_path(&d, 0, "0.error"));
+    return json_parse(&d, data, scratch) && json_filled(&d, json_path(&d, 0, "0.error"));
 }
 
 static unsigned read_event(struct llm_stream *s, struct slice raw, struct arena *scratch, struct slice *error)

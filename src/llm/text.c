@@ -10,24 +10,6 @@ void text_stream_init(struct text_stream *t, enum surface surface)
     *t = (struct text_stream){.surface = surface};
 }
 
-static bool holds(const struct json_doc *d, int tok)
-{
-    switch (json_type_of(d, tok)) {
-    case JSON_NULL:
-    case JSON_FALSE:
-        return false;
-    case JSON_STRING:
-        return json_raw(d, tok).n > 0;
-    case JSON_ARRAY:
-    case JSON_OBJECT:
-        return json_size(d, tok) > 0;
-    case JSON_TRUE:
-    case JSON_NUMBER:
-        break;
-    }
-    return true;
-}
-
 /* Keeps a string's inside as it stands. One that does not fit makes the stream odd. */
 static void keep_word(struct text_stream *t, char out[TEXT_WORD_MAX], const struct json_doc *d, int tok)
 {
@@ -56,7 +38,7 @@ static void read_delta(struct text_stream *t, const struct json_doc *d, int delt
     for (int k = json_first(d, delta); k >= 0; k = json_next(d, k)) {
         if (json_str_is(d, k, "content"))
             take_text(t, d, json_value(d, k), a, piece);
-        else if (!json_str_is(d, k, "role") && holds(d, json_value(d, k)))
+        else if (!json_str_is(d, k, "role") && json_filled(d, json_value(d, k)))
             t->odd = true; /* reasoning, a tool call, a refusal, audio, ... */
     }
 }
@@ -76,7 +58,7 @@ static void read_chat(struct text_stream *t, const struct json_doc *d, struct ar
         return; /* usage */
     (void)json_i64(d, json_get(d, choice, "index"), &index);
     if (json_size(d, choices) > 1 || index != 0 || json_type_of(d, json_get(d, choice, "delta")) != JSON_OBJECT ||
-        holds(d, json_get(d, choice, "logprobs"))) {
+        json_filled(d, json_get(d, choice, "logprobs"))) {
         t->odd = true;
         return;
     }
@@ -92,7 +74,7 @@ static void read_messages(struct text_stream *t, const struct json_doc *d, struc
     if (json_str_is(d, type, "content_block_start")) {
         part = json_get(d, 0, "content_block");
         t->odd |= t->open || !json_str_is(d, json_get(d, part, "type"), "text") || !json_i64(d, json_get(d, 0, "index"), &index) ||
-                  index != (int64_t)t->index || holds(d, json_get(d, part, "citations"));
+                  index != (int64_t)t->index || json_filled(d, json_get(d, part, "citations"));
         t->open = true;
         take_text(t, d, json_get(d, part, "text"), a, piece);
     } else if (json_str_is(d, type, "content_block_delta")) {
@@ -106,7 +88,7 @@ static void read_messages(struct text_stream *t, const struct json_doc *d, struc
     } else if (json_str_is(d, type, "message_delta")) {
         part = json_get(d, 0, "delta");
         keep_word(t, t->finish, d, json_get(d, part, "stop_reason"));
-        t->odd |= holds(d, json_get(d, part, "stop_sequence")); /* it would have to be told, and is rare */
+        t->odd |= json_filled(d, json_get(d, part, "stop_sequence")); /* it would have to be told, and is rare */
     }
 }
 
