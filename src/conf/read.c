@@ -50,12 +50,11 @@ static void skip_string(struct reader *r)
 {
     const char *p = r->text.p + r->at + 1, *end = r->text.p + r->text.n;
 
-    for (; p < end && *p != '"'; p++) {
-        while (p < end && *p != '"' && *p != '\\') /* branches, not arithmetic: the next byte need not wait for this one */
+    while (p < end && *p != '"') {
+        if (*p != '\\') /* a branch, not arithmetic: the next byte need not wait for this one */
             p++;
-        if (p >= end || *p == '"')
-            break;
-        p++;
+        else
+            p += end - p > 1 ? 2 : 1;
     }
     r->at = p < end ? (size_t)(p + 1 - r->text.p) : r->text.n;
 }
